@@ -1,0 +1,51 @@
+/**
+ * Counters: what came in and went out by each port, and how often each reason dropped a frame. Doubles: exact up to 2^53.
+ *
+ * One set a worker; who wants a host's figures adds them up.
+ */
+import type { Alloc } from './memory.js';
+
+export interface Counters {
+  /** By port id. Packets count as they are on the wire: a super-frame counts its segments. */
+  readonly rxPackets: Float64Array;
+  readonly rxBytes: Float64Array;
+  readonly txPackets: Float64Array;
+  readonly txBytes: Float64Array;
+  /** Frames that came in by a port and were dropped, by port id. */
+  readonly portDrops: Float64Array;
+  /** By drop reason. */
+  readonly drops: Float64Array;
+  /** By {@link EVENTS}. */
+  readonly events: Float64Array;
+}
+
+/** Other things worth counting, in the order of `events`. */
+export const EVENTS = [
+  'batches',
+  'passes',
+  'tapReads',
+  'tapWrites',
+  'tunnelReads',
+  'tunnelWrites',
+  'evicted',
+] as const;
+export const EVENT_BATCHES = 0;
+export const EVENT_PASSES = 1;
+export const EVENT_TAP_READS = 2;
+export const EVENT_TAP_WRITES = 3;
+export const EVENT_TUNNEL_READS = 4;
+export const EVENT_TUNNEL_WRITES = 5;
+export const EVENT_EVICTED = 6;
+
+export function createCounters(alloc: Alloc, ports: number, reasons: number): Counters {
+  const doubles = (n: number): Float64Array => new Float64Array(alloc(n * 8));
+  return {
+    rxPackets: doubles(ports),
+    rxBytes: doubles(ports),
+    txPackets: doubles(ports),
+    txBytes: doubles(ports),
+    portDrops: doubles(ports),
+    drops: doubles(reasons),
+    events: doubles(EVENTS.length),
+  };
+}
