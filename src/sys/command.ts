@@ -41,7 +41,9 @@ export function runSync(argv: readonly string[], input = ''): Outcome {
     maxBuffer: MAX_OUTPUT,
     env: environment(),
   });
-  if (child.error !== undefined) throw cannotStart(argv, child.error);
+  // A program that ends before it has read its input breaks the pipe; its status says why.
+  if (child.error !== undefined && (child.error as NodeJS.ErrnoException).code !== 'EPIPE')
+    throw cannotStart(argv, child.error);
   return { status: child.status ?? -1, stdout: child.stdout, stderr: child.stderr };
 }
 
@@ -55,7 +57,6 @@ export function run(argv: readonly string[], input = ''): Promise<Outcome> {
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     child.on('error', (error) => reject(cannotStart(argv, error)));
     child.on('close', (status) => resolve({ status: status ?? -1, stdout, stderr }));
-    // A program that ends before it has read its input breaks the pipe; its status says why.
     child.stdin.on('error', () => {});
     child.stdin.end(input);
   });

@@ -119,6 +119,8 @@ t.test('a program that is not installed is named, with what to install', async (
 });
 
 t.test('a program that does not read its input is judged by its status', async (t) => {
-  const outcome = await run(['sh', '-c', 'exit 3'], 'x'.repeat(1 << 20));
-  t.equal(outcome.status, 3);
+  const argv = ['sh', '-c', 'echo no >&2; exit 3'];
+  const expected = { status: 3, stdout: '', stderr: 'no\n' };
+  t.same(runSync(argv, 'x'.repeat(1 << 20)), expected);
+  t.same(await run(argv, 'x'.repeat(1 << 20)), expected);
 });
