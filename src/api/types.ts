@@ -92,7 +92,13 @@ export interface Container {
 export interface ContainerState {
   waiting?: { reason?: string; message?: string };
   running?: { startedAt?: string };
-  terminated?: { exitCode: number; signal?: number; reason?: string; startedAt?: string; finishedAt?: string };
+  terminated?: {
+    exitCode: number;
+    signal?: number;
+    reason?: string;
+    startedAt?: string;
+    finishedAt?: string;
+  };
 }
 
 export interface ContainerStatus {
@@ -115,6 +121,7 @@ export interface PodSpec {
   restartPolicy?: 'Always' | 'OnFailure' | 'Never';
   terminationGracePeriodSeconds?: number;
   hostNetwork?: boolean;
+  nodeSelector?: Record<string, string>;
 }
 
 export interface PodStatus {
@@ -134,7 +141,7 @@ export interface Pod extends ApiObject {
   status?: PodStatus;
 }
 
-/** Our own kind: what `podwire up -f` reads. Every field of `spec` has a default, see {@link LAB_DEFAULTS}. */
+/** Our own kind: what `podwire up -f` reads. Every field of `spec` has a default, see LAB_DEFAULTS. */
 export interface Lab extends ApiObject {
   spec?: LabSpec;
 }
@@ -154,6 +161,11 @@ export const FLANNEL_PUBLIC_IP = 'flannel.alpha.coreos.com/public-ip';
 export const FLANNEL_BACKEND_TYPE = 'flannel.alpha.coreos.com/backend-type';
 /** JSON: `{"VNI":1,"VtepMAC":"0e:58:…"}`. */
 export const FLANNEL_BACKEND_DATA = 'flannel.alpha.coreos.com/backend-data';
+/**
+ * Marks a node that an agent of ours looks after; its value is the agent's version, or the lab's name before the agent
+ * has come up. A node that has flannel's annotations but not this one is an external host, see `isExternalNode`.
+ */
+export const AGENT_ANNOTATION = 'podwire.dev/agent';
 
 /**
  * All objects a host needs to know, at one moment. The order of a list carries no meaning.

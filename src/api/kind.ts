@@ -1,0 +1,66 @@
+/**
+ * The shape of a row of {@link KINDS}: everything the API, the store, the printers and the command line need to know
+ * of one resource.
+ */
+import { age } from './age.js';
+import type { Problem } from './problem.js';
+import type { Schema } from './schema.js';
+import type { ApiObject } from './types.js';
+
+/** A column of `podwire get` and of the API's tables. */
+export interface Column<T extends ApiObject = ApiObject> {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'date';
+  /** 0 is always shown, 1 with `-o wide`. */
+  readonly priority: 0 | 1;
+  /** @param now  milliseconds since 1970 */
+  value(object: T, now: number): string | number;
+}
+
+export interface Kind<T extends ApiObject = ApiObject> {
+  /** '' for the core group. */
+  readonly group: string;
+  /** Served versions; the first is preferred, and the one that is stored. */
+  readonly versions: readonly string[];
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly namespaced: boolean;
+  readonly subresources: readonly string[];
+  readonly schema: Schema;
+  readonly columns: readonly Column<T>[];
+  /** Fields that a field selector may name, beside metadata.name and metadata.namespace. */
+  readonly selectable: readonly string[];
+  /** Whether an object of this kind changes anything yet; if not, a write is answered with a warning. */
+  readonly hasEffect: boolean;
+  /** Fill in what was left out. Changes `object`, which is the caller's own copy. */
+  defaults(object: T): void;
+  /** Rules beyond the schema, for an object that fits it and has its defaults. */
+  validate(object: T): Problem[];
+  /** What a new object begins with, whatever its author wrote; changes `object`. The server alone calls this. */
+  prepareCreate?(object: T): void;
+  /** Merge what may not be taken away by an update of status; changes `next`. */
+  prepareStatus?(next: T, old: T): void;
+  /** Rules about a change of spec. */
+  validateUpdate?(next: T, old: T): Problem[];
+}
+
+/** `v1` or `podwire.dev/v1alpha1`: the preferred version of a kind as objects spell it. */
+export const apiVersionOf = (kind: Kind): string =>
+  kind.group ? `${kind.group}/${kind.versions[0]!}` : kind.versions[0]!;
+
+export function column<T extends ApiObject>(
+  name: string,
+  value: (object: T, now: number) => string | number,
+  options: { priority?: 0 | 1; type?: Column['type'] } = {},
+): Column<T> {
+  return { name, type: options.type ?? 'string', priority: options.priority ?? 0, value };
+}
+
+export const NAME_COLUMN: Column = column('Name', (object) => object.metadata.name);
+export const AGE_COLUMN: Column = column(
+  'Age',
+  (object, now) => age(object.metadata.creationTimestamp, now),
+  { type: 'date' },
+);

@@ -1,0 +1,236 @@
+/**
+ * Pod: the row.
+ */
+import { parseAddress } from '../wire/address.js';
+import { age } from './age.js';
+import { clone, equal } from './json.js';
+import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
+import { POD_SPEC, POD_STATUS } from './pod-schema.js';
+import { at, forbidden, invalid, notSupported, required, type Problem } from './problem.js';
+import { checkDnsLabel, checkDnsSubdomain, checkPort, checkPortName, checkUnique } from './rules.js';
+import { objectSchema } from './schema.js';
+import type { Container, ContainerStatus, Pod, PodSpec } from './types.js';
+
+/** How long a pod's programs have between SIGTERM and SIGKILL, unless the pod says otherwise. */
+const DEFAULT_GRACE_SECONDS = 30;
+
+/** Whether all of a pod's programs have ended for good. */
+export const isTerminal = (pod: Pod): boolean =>
+  pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+/** The one word that `kubectl get pods` shows. k8s.io/kubernetes, pkg/printers/internalversion, printPod. */
+export function podStatusText(pod: Pod): string {
+  let text = pod.status?.reason || pod.status?.phase || 'Unknown';
+  let isRunning = false;
+  for (const { state, ready } of [...(pod.status?.containerStatuses ?? [])].reverse()) {
+    if (state?.waiting?.reason) text = state.waiting.reason;
+    else if (state?.terminated) {
+      const { reason, signal, exitCode } = state.terminated;
+      text = reason || (signal ? `Signal:${signal}` : `ExitCode:${exitCode}`);
+    } else if (ready && state?.running) isRunning = true;
+  }
+  if (text === 'Completed' && isRunning) text = isConditionTrue(pod, 'Ready') ? 'Running' : 'NotReady';
+  return pod.metadata.deletionTimestamp ? 'Terminating' : text;
+}
+
+const isConditionTrue = (pod: Pod, type: string): boolean =>
+  pod.status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ??
+  false;
+
+function restarts(pod: Pod, now: number): string | number {
+  const statuses = pod.status?.containerStatuses ?? [];
+  const count = statuses.reduce((sum, status) => sum + status.restartCount, 0);
+  const last = statuses
+    .map(lastFinish)
+    .filter((time) => time !== undefined)
+    .sort()
+    .at(-1);
+  return count > 0 && last ? `${count} (${age(last, now)} ago)` : count;
+}
+
+const lastFinish = (status: ContainerStatus): string | undefined => status.lastState?.terminated?.finishedAt;
+
+const wide = { priority: 1 as const };
+
+export const POD: Kind<Pod> = {
+  group: '',
+  versions: ['v1'],
+  kind: 'Pod',
+  plural: 'pods',
+  singular: 'pod',
+  shortNames: ['po'],
+  namespaced: true,
+  subresources: ['status'],
+  schema: objectSchema({ spec: POD_SPEC, status: POD_STATUS }),
+  columns: [
+    NAME_COLUMN,
+    column('Ready', (pod) => {
+      const ready = (pod.status?.containerStatuses ?? []).filter((status) => status.ready).length;
+      return `${ready}/${pod.spec.containers.length}`;
+    }),
+    column('Status', podStatusText),
+    column('Restarts', restarts),
+    AGE_COLUMN,
+    column('IP', (pod) => pod.status?.podIP ?? '<none>', wide),
+    column('Node', (pod) => pod.spec.nodeName ?? '<none>', wide),
+    column('Nominated Node', () => '<none>', wide),
+    column('Readiness Gates', () => '<none>', wide),
+  ],
+  selectable: [
+    'spec.nodeName',
+    'spec.restartPolicy',
+    'spec.schedulerName',
+    'spec.serviceAccountName',
+    'spec.hostNetwork',
+    'status.phase',
+    'status.podIP',
+    'status.nominatedNodeName',
+  ],
+  hasEffect: true,
+  defaults(pod) {
+    defaultPodSpec(pod.spec);
+    pod.status ??= {};
+    pod.status.phase ??= 'Pending';
+  },
+  validate: (pod) => [
+    ...(pod.metadata.name ? checkDnsSubdomain(pod.metadata.name, 'metadata.name') : []),
+    ...checkPodSpec(pod.spec, 'spec'),
+    ...(pod.status?.podIP && !parseAddress(pod.status.podIP)
+      ? [invalid('status.podIP', pod.status.podIP, 'must be a valid IP address')]
+      : []),
+  ],
+  prepareCreate(pod) {
+    pod.status = { phase: 'Pending' };
+  },
+  prepareStatus(next, old) {
+    // An agent that reports what its pod does knows nothing newer of the address than control has decided.
+    if (!old.status) return;
+    next.status ??= {};
+    next.status.podIP = old.status.podIP;
+    next.status.podIPs = old.status.podIPs;
+    next.status.hostIP ??= old.status.hostIP;
+    const scheduled = old.status.conditions?.find((condition) => condition.type === 'PodScheduled');
+    if (scheduled && !next.status.conditions?.some((condition) => condition.type === 'PodScheduled')) {
+      next.status.conditions = [...(next.status.conditions ?? []), scheduled];
+    }
+  },
+  validateUpdate(next, old) {
+    return equal(withoutMutable(next.spec), withoutMutable(old.spec))
+      ? []
+      : [
+          forbidden(
+            'spec',
+            'pod updates may not change fields other than `spec.containers[*].image`, ' +
+              '`spec.initContainers[*].image`, `spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to ' +
+              'existing tolerations), `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was ' +
+              'previously negative)',
+          ),
+        ];
+  },
+};
+
+/** Fill in a pod's spec, also that of a template. */
+export function defaultPodSpec(spec: PodSpec): void {
+  const fields = spec as PodSpec & Record<string, unknown>;
+  fields.restartPolicy ??= 'Always';
+  fields.terminationGracePeriodSeconds ??= DEFAULT_GRACE_SECONDS;
+  fields['dnsPolicy'] ??= 'ClusterFirst';
+  fields['schedulerName'] ??= 'default-scheduler';
+  fields['enableServiceLinks'] ??= true;
+  // kubectl debug 1.33 ends with a nil pointer where this is absent.
+  fields['securityContext'] ??= {};
+  const initContainers = (fields['initContainers'] ?? []) as Container[];
+  for (const container of [...spec.containers, ...initContainers] as (Container &
+    Record<string, unknown>)[]) {
+    for (const port of container.ports ?? []) port.protocol ??= 'TCP';
+    container['imagePullPolicy'] ??= isLatest(container.image ?? '') ? 'Always' : 'IfNotPresent';
+    container['resources'] ??= {};
+    container['terminationMessagePath'] ??= '/dev/termination-log';
+    container['terminationMessagePolicy'] ??= 'File';
+  }
+}
+
+/** Whether an image's name means "the newest": no tag and no digest, or the tag latest. */
+function isLatest(image: string): boolean {
+  if (image.includes('@')) return false;
+  const tag = image.slice(image.lastIndexOf('/') + 1).split(':')[1];
+  return tag === undefined || tag === 'latest';
+}
+
+/** Rules for a pod's spec, also that of a template. */
+export function checkPodSpec(spec: PodSpec, field: string): Problem[] {
+  const problems: Problem[] = [];
+  const initContainers = ((spec as PodSpec & Record<string, unknown>)['initContainers'] ?? []) as Container[];
+  if (spec.containers.length === 0) problems.push(required(`${field}.containers`));
+  problems.push(...checkContainers(spec.containers, `${field}.containers`));
+  problems.push(...checkContainers(initContainers, `${field}.initContainers`));
+  const all: [Container, string][] = [
+    ...spec.containers.map((c, i): [Container, string] => [c, at(`${field}.containers`, i)]),
+    ...initContainers.map((c, i): [Container, string] => [c, at(`${field}.initContainers`, i)]),
+  ];
+  problems.push(
+    ...checkUnique(
+      all,
+      ([container]) => container.name,
+      (i) => `${all[i]![1]}.name`,
+    ),
+  );
+  if (spec.restartPolicy === ('' as string)) {
+    problems.push(notSupported(`${field}.restartPolicy`, '', ['Always', 'OnFailure', 'Never']));
+  }
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
+    problems.push(
+      invalid(
+        `${field}.terminationGracePeriodSeconds`,
+        spec.terminationGracePeriodSeconds,
+        'must be greater than or equal to 0',
+      ),
+    );
+  }
+  if (spec.hostname) problems.push(...checkDnsLabel(spec.hostname, `${field}.hostname`));
+  if (spec.nodeName) problems.push(...checkDnsSubdomain(spec.nodeName, `${field}.nodeName`));
+  return problems;
+}
+
+function checkContainers(containers: readonly Container[], field: string): Problem[] {
+  return containers.flatMap((container, i) => {
+    const path = at(field, i);
+    const ports = container.ports ?? [];
+    return [
+      ...checkDnsLabel(container.name, `${path}.name`),
+      ...(container.image ? [] : [required(`${path}.image`)]),
+      ...ports.flatMap((port, j) => [
+        ...checkPort(port.containerPort, `${at(`${path}.ports`, j)}.containerPort`),
+        ...(port.name ? checkPortName(port.name, `${at(`${path}.ports`, j)}.name`) : []),
+      ]),
+      ...checkUnique(
+        ports,
+        (port) => port.name || undefined,
+        (j) => `${at(`${path}.ports`, j)}.name`,
+      ),
+      ...(container.env ?? []).flatMap((variable, j) =>
+        /^[ -<>-~]+$/.test(variable.name)
+          ? []
+          : [
+              invalid(
+                `${at(`${path}.env`, j)}.name`,
+                variable.name,
+                "a valid environment variable name must consist only of printable ASCII characters other than '='",
+              ),
+            ],
+      ),
+    ];
+  });
+}
+
+/** A spec without the fields that a running pod's owner may change. */
+function withoutMutable(spec: PodSpec): unknown {
+  const rest = clone(spec) as PodSpec & Record<string, unknown>;
+  delete rest['activeDeadlineSeconds'];
+  delete rest['tolerations'];
+  for (const container of [...rest.containers, ...((rest['initContainers'] ?? []) as Container[])]) {
+    delete container.image;
+    delete (container as Container & Record<string, unknown>)['imagePullPolicy'];
+  }
+  return rest;
+}
