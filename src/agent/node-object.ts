@@ -1,0 +1,119 @@
+/**
+ * The Node object as its own agent writes it: addresses, flannel's annotations (what peers need to know of its
+ * VTEP, see api/types.ts), what `kubectl get nodes -o wide` shows, and the Ready condition with its heartbeat.
+ */
+import { arch, release, version } from 'node:os';
+import { formatMac, MAC_PREFIX_VTEP, parseCidr } from '../wire/address.js';
+import {
+  AGENT_ANNOTATION,
+  FLANNEL_BACKEND_DATA,
+  FLANNEL_BACKEND_TYPE,
+  FLANNEL_PUBLIC_IP,
+} from '../api/types.js';
+import type { Condition, Node } from '../api/types.js';
+import { VERSION } from './version.js';
+
+/** The MAC address of a node's VTEP: from the base of its pod CIDR, so that it survives everything. */
+export const vtepMac = (podCidr: string): string => {
+  const cidr = parseCidr(podCidr);
+  if (!cidr)
+    throw new SyntaxError(`Cannot parse CIDR "${podCidr}": expected an IPv4 prefix such as 10.244.1.0/24`);
+  return formatMac(MAC_PREFIX_VTEP, cidr.base);
+};
+
+/**
+ * The annotations of a node of ours: flannel's, of which the one that needs the pod CIDR is missing until that is
+ * known, and the mark that an agent looks after it.
+ */
+export const nodeAnnotations = (
+  address: string,
+  vni: number,
+  podCidr: string | undefined,
+): Record<string, string> => ({
+  [AGENT_ANNOTATION]: VERSION,
+  [FLANNEL_PUBLIC_IP]: address,
+  [FLANNEL_BACKEND_TYPE]: 'vxlan',
+  ...(podCidr && { [FLANNEL_BACKEND_DATA]: JSON.stringify({ VNI: vni, VtepMAC: vtepMac(podCidr) }) }),
+});
+
+export interface NodeFacts {
+  name: string;
+  address: string;
+  vni: number;
+  podCidr?: string;
+  /** Why the node is not ready, or undefined when it is. */
+  notReady?: { reason: string; message: string };
+  /** The current time, RFC 3339. */
+  now: string;
+}
+
+/** Kubernetes' architecture names are Go's. */
+const goArch = (): string => ({ x64: 'amd64', ia32: '386' })[arch() as string] ?? arch();
+
+/** What the agent says of its node. The source merges it into the object that is there. */
+export const nodeObject = (facts: NodeFacts): Node => {
+  const ready: Condition & { lastHeartbeatTime: string } = {
+    type: 'Ready',
+    status: facts.notReady ? 'False' : 'True',
+    reason: facts.notReady?.reason ?? 'AgentReady',
+    message: facts.notReady?.message ?? 'The agent forwards packets',
+    lastHeartbeatTime: facts.now,
+    lastTransitionTime: facts.now,
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: facts.name,
+      labels: {
+        'kubernetes.io/hostname': facts.name,
+        'kubernetes.io/os': 'linux',
+        'kubernetes.io/arch': goArch(),
+      },
+      annotations: nodeAnnotations(facts.address, facts.vni, facts.podCidr),
+    },
+    status: {
+      addresses: [
+        { type: 'InternalIP', address: facts.address },
+        { type: 'Hostname', address: facts.name },
+      ],
+      conditions: [ready],
+      nodeInfo: {
+        architecture: goArch(),
+        operatingSystem: 'linux',
+        osImage: version(),
+        kernelVersion: release(),
+        kubeletVersion: `v${VERSION}-podwire`,
+        containerRuntimeVersion: `podwire://${VERSION}`,
+      },
+    },
+  };
+};
+
+/**
+ * What `said` changes in `current`, as a new object: labels, annotations and conditions are merged, and a condition
+ * that keeps its status keeps the time of its last change.
+ */
+export const mergeNode = (current: Node, said: Node): Node => ({
+  ...current,
+  metadata: {
+    ...current.metadata,
+    labels: { ...current.metadata.labels, ...said.metadata.labels },
+    annotations: { ...current.metadata.annotations, ...said.metadata.annotations },
+  },
+  status: {
+    ...current.status,
+    ...said.status,
+    conditions: mergeConditions(current.status?.conditions ?? [], said.status?.conditions ?? []),
+  },
+});
+
+const mergeConditions = (current: readonly Condition[], said: readonly Condition[]): Condition[] => [
+  ...current.filter((old) => !said.some((next) => next.type === old.type)),
+  ...said.map((next) => {
+    const old = current.find((one) => one.type === next.type && one.status === next.status);
+    return old?.lastTransitionTime === undefined
+      ? next
+      : { ...next, lastTransitionTime: old.lastTransitionTime };
+  }),
+];
