@@ -1,0 +1,61 @@
+/**
+ * The path of one frame. Read this first.
+ *
+ *     port in → bridge → router input → conntrack → route → bridge | overlay → port out
+ *
+ * Each stage is a free function on the frame's columns: 0 gives the frame to the next stage, anything else ends its way
+ * (`verdict.ts`). Nothing here allocates, throws, waits, or reads a clock.
+ */
+import type { Dataplane } from './dataplane.js';
+import { TO_ALL, bridge } from './bridge/bridge.js';
+import { sourceGuard } from './bridge/source-guard.js';
+import { confirm } from './conntrack/confirm.js';
+import { followFragments } from './conntrack/fragments.js';
+import { track } from './conntrack/track.js';
+import { parse } from './parse.js';
+import { answerArp } from './router/arp.js';
+import { icmpError } from './router/icmp-error.js';
+import { route } from './router/router.js';
+import { CONTINUE, DROP_NO_PORT, FLOOD, FORWARD } from './verdict.js';
+
+/**
+ * Take a frame from its port to its verdict, which is written to its column too.
+ *
+ * @param f  row whose `inPort`, `segment`, `l2`, `len`, `headLen`, pieces and offload columns are set
+ */
+export function pipeline(dp: Dataplane, f: number): number {
+  let verdict =
+    parse(dp, f) || //           RFC 1122 §3.2.1   lengths, checksum, headers
+    sourceGuard(dp, f) || //                       a pod speaks only for itself
+    bridge(dp, f) || //          802.1Q §8.6       learn; which port, the router, or all
+    answerArp(dp, f) || //       RFC 826           who has the gateway address?
+    followFragments(dp, f) || // RFC 791 §3.2      ports of later fragments
+    track(dp, f) || //                             which flow? known ones remember their route
+    route(dp, f) || //           RFC 1812 §5       TTL, longest prefix, next hop, MTU
+    leave(dp, f);
+  if (verdict < 0) {
+    count(dp, f, verdict);
+    const answer = icmpError(dp, f, verdict); //   RFC 1812 §4.3.2
+    if (answer === CONTINUE) verdict = leave(dp, f);
+    else if (answer !== verdict) count(dp, f, (verdict = answer));
+  }
+  if (verdict > 0) confirm(dp, f); //              a flow is real when its packet has passed
+  dp.frames.verdict[f] = verdict;
+  return verdict;
+}
+
+/** By a port that is there, or by all of the segment. */
+function leave({ frames, ports }: Pick<Dataplane, 'frames' | 'ports'>, f: number): number {
+  const out = frames.outPort[f]!;
+  if (out === TO_ALL) return FLOOD;
+  return ports.kind[out] === 0 ? DROP_NO_PORT : FORWARD;
+}
+
+function count(
+  { frames, counters }: Pick<Dataplane, 'frames' | 'counters'>,
+  f: number,
+  verdict: number,
+): void {
+  counters.drops[-verdict]! += frames.packets[f]! || 1;
+  counters.portDrops[frames.inPort[f]!]! += frames.packets[f]! || 1;
+}
