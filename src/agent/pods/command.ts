@@ -1,0 +1,251 @@
+/**
+ * Programs that run in a pod as its containers' commands.
+ *
+ * Theory of operation. A run is three processes:
+ *
+ *     waiter   sh, on the machine, detached: writes the exit code to N.exit when the next one has ended
+ *     nsenter  on the machine: waits for the command, and ends as it ended, also by signal
+ *     main     in the pod, leader of a session of its own: first a shell that goes to the working directory, finds
+ *              the program and says so in N.start; then the program itself
+ *
+ * None needs the agent: output goes to N.log by fd, and the next agent finds the waiter by `PODWIRE_RUN=folder/N` in
+ * its environment. The program's environment is made from nothing by `env -i`.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import {
+  childrenOf,
+  ended,
+  isAlive,
+  processesBeside,
+  processesWithEnv,
+  refOf,
+  signal,
+  statOf,
+  type ProcessRef,
+} from './procfs.js';
+import { DEFAULT_PATH } from './holder.js';
+
+/** How a run ended. */
+export interface Exit {
+  exitCode: number;
+  finishedMs: number;
+  /** Kubernetes' one word. */
+  reason: 'Completed' | 'Error' | 'StartError' | 'ContainerStatusUnknown';
+  message?: string;
+}
+
+/** A run that this agent watches. */
+export interface Run {
+  readonly waiter: ProcessRef;
+  /** The command itself; absent when it ended before we could look. */
+  readonly main?: ProcessRef;
+  /** Whether the program itself was reached; else `exit` says why not. */
+  readonly hasStarted: boolean;
+  /** Resolves when it has ended and nothing of its session is left. Never rejects. */
+  readonly exit: Promise<Exit>;
+  /** SIGTERM, and SIGKILL to the whole session after the grace. Resolves with `exit`. */
+  stop(graceMs: number): Promise<Exit>;
+  /** Watch no longer; the run goes on. */
+  leave(): void;
+}
+
+/** What to run. */
+export interface CommandOptions {
+  /** `CONTAINER-FOLDER/N`; files `.log`, `.start`, `.exit` are made beside it. */
+  base: string;
+  holderPid: number;
+  argv: readonly string[];
+  env: Readonly<Record<string, string>>;
+  hostname: string;
+  workingDir?: string;
+}
+
+const WAITER = '"$@"; code=$?; exec 3>&-; echo "$code" >"$0.exit.new" && mv "$0.exit.new" "$0.exit"';
+
+/** fd 3 is N.start. The words are those that containerd hands to Kubernetes. */
+const IN_POD = `
+fail() { echo "failed exec: \\"$1\\": $2" >&3; exit 128; }
+if ! { mkdir -p "$1" && cd "$1"; } 2>/dev/null; then fail "$1" 'cannot be the working directory'; fi
+shift
+case "$1" in
+*/*)
+  [ -e "$1" ] || fail "$1" "stat $1: no such file or directory"
+  if [ -d "$1" ]; then fail "$1" 'is a directory'; fi
+  [ -x "$1" ] || fail "$1" 'permission denied'
+  ;;
+*) command -v "$1" >/dev/null || fail "$1" 'executable file not found in $PATH' ;;
+esac
+echo "started $$" >&3
+exec "$@" 3>&-
+`;
+
+/** The namespaces of a pod, as arguments of nsenter. */
+export const nsenterArgs = (holderPid: number): string[] => [
+  ...['-t', String(holderPid), '-m', '-u', '-i', '-n', '-p', '-r', '-w', '--'],
+];
+
+/** `env -i` and the environment every program of a pod gets. */
+export const envArgs = (env: Readonly<Record<string, string>>, hostname: string): string[] => {
+  const all: Record<string, string> = { PATH: DEFAULT_PATH, HOME: '/root', HOSTNAME: hostname, ...env };
+  return ['env', '-i', ...Object.entries(all).map(([name, value]) => `${name}=${value}`)];
+};
+
+/** Start a command. Resolves when the program has been started, or has failed to. */
+export async function startCommand(options: CommandOptions): Promise<Run> {
+  const { base, holderPid, argv, env, hostname, workingDir = '/' } = options;
+  const log = openSync(`${base}.log`, 'a', 0o600);
+  const start = openSync(`${base}.start`, 'a', 0o600);
+  let child: ChildProcess;
+  try {
+    child = spawn(
+      'sh',
+      // prettier-ignore
+      ['-c', WAITER, base, 'nsenter', ...nsenterArgs(holderPid), 'setsid', ...envArgs(env, hostname), 'sh', '-c', IN_POD, 'sh', workingDir, ...argv],
+      {
+        cwd: '/',
+        detached: true,
+        stdio: ['ignore', log, log, start],
+        env: { PATH: DEFAULT_PATH, PODWIRE_RUN: base },
+      },
+    );
+  } finally {
+    closeSync(log);
+    closeSync(start);
+  }
+  const closed = new Promise<void>((resolve) => {
+    child.on('error', () => resolve());
+    child.on('exit', () => resolve());
+  });
+  child.unref();
+  const waiter = child.pid === undefined ? undefined : refOf(child.pid);
+  if (!waiter) {
+    await closed;
+    return watch(base, holderPid, { pid: 0, startTime: 0 }, undefined, closed);
+  }
+  let isOver = false;
+  void closed.then(() => (isOver = true));
+  const limit = performance.now() + 10_000;
+  while (!isOver && readText(`${base}.start`) === '' && performance.now() < limit) await pause(5);
+  return watch(base, holderPid, waiter, mainOf(waiter), closed);
+}
+
+/**
+ * Take over a run that an earlier agent started.
+ *
+ * @returns  undefined when it was never started
+ */
+export function adoptCommand(
+  base: string,
+  holderPid: number | undefined,
+  known: { waiter?: ProcessRef; main?: ProcessRef },
+): Run | undefined {
+  const waiter = known.waiter ?? findWaiter(base);
+  if (!waiter && readText(`${base}.start`) === '' && readText(`${base}.exit`) === '') return undefined;
+  const ref = waiter ?? { pid: 0, startTime: 0 };
+  const over = { left: false };
+  const closed = (async () => {
+    while (!over.left && ref.pid > 0 && isAlive(ref)) await pause(200);
+  })();
+  return watch(base, holderPid, ref, known.main ?? mainOf(ref), closed, () => (over.left = true));
+}
+
+/** The waiter is the eldest of those that carry the mark; nsenter below it carries it too. */
+function findWaiter(base: string): ProcessRef | undefined {
+  const marked = processesWithEnv(`PODWIRE_RUN=${base}`);
+  return marked.find(({ parent }) => !marked.some(({ pid }) => pid === parent));
+}
+
+const mainOf = (waiter: ProcessRef): ProcessRef | undefined => {
+  const [nsenter] = waiter.pid > 0 ? childrenOf(waiter.pid) : [];
+  const [main] = nsenter === undefined ? [] : childrenOf(nsenter);
+  return main === undefined ? undefined : refOf(main);
+};
+
+function watch(
+  base: string,
+  holderPid: number | undefined,
+  waiter: ProcessRef,
+  main: ProcessRef | undefined,
+  closed: Promise<void>,
+  leave: () => void = () => {},
+): Run {
+  let hasLeft = false;
+  const exit = new Promise<Exit>((resolve) => {
+    void closed.then(async () => {
+      if (hasLeft) return;
+      if (main) await killSession(holderPid, main);
+      resolve(readExit(base));
+    });
+  });
+  return {
+    waiter,
+    main,
+    hasStarted: readText(`${base}.start`).startsWith('started'),
+    exit,
+    async stop(graceMs) {
+      if (main && isAlive(main)) signal(main.pid, 'SIGTERM');
+      if (!(await ended([waiter], graceMs)) && main) {
+        await killSession(holderPid, main);
+        await ended([waiter], 2000);
+      }
+      return exit;
+    },
+    leave() {
+      hasLeft = true;
+      leave();
+    },
+  };
+}
+
+/** End what a command left behind in its session; what has made a session of its own lives until the pod ends. */
+async function killSession(holderPid: number | undefined, main: ProcessRef): Promise<void> {
+  if (holderPid === undefined) return; // all of the pod has ended with its holder
+  const now = statOf(main.pid);
+  if (now && now.startTime !== main.startTime) return; // the number is somebody else's by now
+  const rest = processesBeside(holderPid).filter(
+    ({ session, startTime }) => session === main.pid && startTime >= main.startTime,
+  );
+  for (const { pid } of rest) signal(pid, 'SIGKILL');
+  await ended(rest, 5000);
+}
+
+function readExit(base: string): Exit {
+  const code = readText(`${base}.exit`).trim();
+  const failure = /^failed (.*)$/m.exec(readText(`${base}.start`))?.[1];
+  const finishedMs = modifiedMs(`${base}.exit`) ?? Date.now();
+  if (code === '')
+    return {
+      exitCode: 137,
+      finishedMs,
+      reason: 'ContainerStatusUnknown',
+      message: 'The container could not be located when the agent looked for it',
+    };
+  const exitCode = Number(code);
+  if (failure !== undefined)
+    return {
+      exitCode: 128,
+      finishedMs,
+      reason: 'StartError',
+      message: `failed to create containerd task: unable to start container process: ${failure}: unknown`,
+    };
+  return { exitCode, finishedMs, reason: exitCode === 0 ? 'Completed' : 'Error' };
+}
+
+const readText = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+};
+
+const modifiedMs = (path: string): number | undefined => {
+  try {
+    return statSync(path).mtimeMs;
+  } catch {
+    return undefined;
+  }
+};
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,258 @@
+/**
+ * One container of a pod: started, watched, started again with back-off, stopped, taken over by the next agent.
+ *
+ * Theory of operation. `record.state` is what Kubernetes shows and what the next agent goes on from:
+ *
+ *     waiting ContainerCreating ──▶ running ──▶ terminated          for good, by the restart policy
+ *              ▲                                    │
+ *              │ at once the first time, else  ─────┤
+ *              └────────── waiting CrashLoopBackOff ◀
+ *
+ * The record is on disk (`changed`) before anything it announces happens: a run's number before its processes exist.
+ * Without a living holder nothing starts; the container is parked until {@link ContainerLife.holderIsBack}.
+ */
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Container, PodSpec } from '../../api/types.js';
+import { nextDelay, restarts, type Backoff } from './backoff.js';
+import { adoptCommand, startCommand, type Exit, type Run } from './command.js';
+import { environmentOf, planOf } from './images.js';
+import { rfc3339, type ContainerRecord } from './state.js';
+import { startServers, type Servers } from './servers.js';
+
+/** What a container needs to know of its pod. */
+export interface ContainerContext {
+  /** The pod's folder. */
+  dir: string;
+  /** `NAME_NAMESPACE(UID)`, as the kubelet names pods in messages. */
+  fullName: string;
+  podName: string;
+  hostname: string;
+  netns: string;
+  restartPolicy: PodSpec['restartPolicy'];
+  backoff: Backoff;
+  /** The holder's pid while it is alive. */
+  holderPid(): number | undefined;
+  /** The record has changed: write it down and report it. */
+  changed(): void;
+}
+
+/** The record of a container that has not been started. */
+export const newRecord = (container: Container): ContainerRecord => ({
+  name: container.name,
+  env: environmentOf(container),
+  workingDir: container.workingDir,
+  run: 0,
+  state: { waiting: { reason: 'ContainerCreating' } },
+});
+
+export class ContainerLife {
+  readonly record: ContainerRecord;
+  readonly #context: ContainerContext;
+  readonly #spec: Container;
+  #run: Run | undefined;
+  #servers: Servers | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isEnding = false;
+  #isParked = false;
+  /** The last step under way; steps follow each other. */
+  #step: Promise<void> = Promise.resolve();
+
+  constructor(context: ContainerContext, spec: Container, record: ContainerRecord) {
+    this.#context = context;
+    this.#spec = spec;
+    this.record = record;
+  }
+
+  /** Start it, or take it over in whatever state an earlier agent left it. */
+  begin(): Promise<void> {
+    return this.#next(async () => {
+      const { state, lastState, delayMs = 0 } = this.record;
+      if (state.terminated) {
+        if (restarts(this.#context.restartPolicy, state.terminated.exitCode)) await this.#start();
+      } else if (lastState?.terminated && state.waiting?.reason === 'CrashLoopBackOff') {
+        this.#startIn(Date.parse(lastState.terminated.finishedAt ?? '') + delayMs - Date.now());
+      } else if (this.record.run === 0) await this.#start();
+      else await this.#takeOver();
+    });
+  }
+
+  /** A new holder exists after the old one was killed. */
+  holderIsBack(): void {
+    if (!this.#isParked) return;
+    this.#isParked = false;
+    void this.#next(() => this.#start());
+  }
+
+  /** SIGTERM, SIGKILL after the grace. Resolves when it is over; may be called again with less grace. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isEnding = true;
+    clearTimeout(this.#timer);
+    await this.#step;
+    const exit = await this.#run?.stop(graceMs);
+    if (this.#servers) await this.#closeServers();
+    else if (!exit) return;
+    if (this.record.state.running) this.#terminated(exit ?? COMPLETED());
+  }
+
+  /** The agent ends: the command goes on, the servers cannot. */
+  async leave(): Promise<void> {
+    this.#isEnding = true;
+    clearTimeout(this.#timer);
+    await this.#step;
+    this.#run?.leave();
+    await this.#closeServers();
+  }
+
+  /** One step after another, and none after the end. What throws (a full disk) is shown and tried again. */
+  #next(step: () => Promise<void>): Promise<void> {
+    this.#step = this.#step.then(async () => {
+      try {
+        if (!this.#isEnding) await step();
+      } catch (error) {
+        const { message } = error as Error;
+        this.record.state = { waiting: { reason: 'CreateContainerError', message } };
+        this.#context.changed();
+        this.#startIn(this.#context.backoff.baseMs);
+      }
+    });
+    return this.#step;
+  }
+
+  async #start(): Promise<void> {
+    const { record } = this;
+    const holderPid = this.#context.holderPid();
+    record.state = { waiting: { reason: 'ContainerCreating' } };
+    if (holderPid === undefined) {
+      this.#isParked = true;
+      this.#context.changed();
+      return;
+    }
+    record.run += 1;
+    record.waiter = undefined;
+    record.main = undefined;
+    this.#context.changed();
+    mkdirSync(join(this.#context.dir, record.name), { recursive: true, mode: 0o700 });
+    for (const suffix of ['log', 'log.1', 'start', 'exit'])
+      rmSync(`${this.#base(-2)}.${suffix}`, { force: true });
+    const plan = planOf(this.#spec, record.env);
+    if (plan.kind === 'builtin') {
+      if (await this.#serve()) this.#isRunning();
+      return;
+    }
+    const { env, workingDir } = record;
+    const { hostname } = this.#context;
+    const run = await startCommand({
+      base: this.#base(),
+      holderPid,
+      argv: plan.argv,
+      env,
+      hostname,
+      workingDir,
+    });
+    this.#watch(run);
+    if (run.hasStarted) this.#isRunning();
+  }
+
+  async #takeOver(): Promise<void> {
+    const { record } = this;
+    if (planOf(this.#spec, record.env).kind === 'builtin') {
+      if ((await this.#serve()) && !record.state.running) this.#isRunning();
+      return;
+    }
+    const run = adoptCommand(this.#base(), this.#context.holderPid(), record);
+    if (!run) {
+      record.run -= 1;
+      await this.#start();
+      return;
+    }
+    this.#watch(run);
+    if (run.hasStarted && !record.state.running) this.#isRunning();
+  }
+
+  #watch(run: Run): void {
+    this.#run = run;
+    this.record.waiter = run.waiter;
+    this.record.main = run.main;
+    void run.exit.then((exit) => {
+      if (this.#run !== run) return;
+      if (this.#isEnding) this.#terminated(exit);
+      else void this.#next(() => this.#over(exit));
+    });
+  }
+
+  /** Open the sockets of a built-in image; on failure the container has ended. */
+  async #serve(): Promise<boolean> {
+    const plan = planOf(this.#spec, this.record.env);
+    if (plan.kind !== 'builtin') return false;
+    mkdirSync(join(this.#context.dir, this.record.name), { recursive: true, mode: 0o700 });
+    const log = openSync(`${this.#base()}.log`, 'a', 0o600);
+    const write = (line: string) => void writeSync(log, line + '\n');
+    const identity = { ...this.#context, image: this.#spec.image ?? '' };
+    try {
+      const servers = await startServers(identity, plan.listeners, write);
+      const close = async () => {
+        await servers.close();
+        closeSync(log);
+      };
+      this.#servers = { close };
+      return true;
+    } catch (error) {
+      const { message } = error as Error;
+      write(message);
+      closeSync(log);
+      await this.#over({ exitCode: 1, finishedMs: Date.now(), reason: 'Error', message });
+      return false;
+    }
+  }
+
+  async #closeServers(): Promise<void> {
+    const servers = this.#servers;
+    this.#servers = undefined;
+    await servers?.close();
+  }
+
+  #isRunning(): void {
+    this.record.state = { running: { startedAt: rfc3339(Date.now()) } };
+    this.#context.changed();
+  }
+
+  /** A run has ended by itself: decide what follows. */
+  async #over(exit: Exit): Promise<void> {
+    const { record } = this;
+    const { restartPolicy, backoff, fullName } = this.#context;
+    this.#run = undefined;
+    const startedMs = Date.parse(record.state.running?.startedAt ?? '') || exit.finishedMs;
+    this.#terminated(exit);
+    if (!restarts(restartPolicy, exit.exitCode)) return;
+    record.delayMs = nextDelay(backoff, record.delayMs, exit.finishedMs - startedMs);
+    record.lastState = record.state;
+    if (record.delayMs === 0) return this.#start();
+    const wait = `${Math.ceil(record.delayMs / 1000)}s`;
+    const message = `back-off ${wait} restarting failed container=${record.name} pod=${fullName}`;
+    record.state = { waiting: { reason: 'CrashLoopBackOff', message } };
+    this.#context.changed();
+    this.#startIn(exit.finishedMs + record.delayMs - Date.now());
+  }
+
+  #terminated({ exitCode, reason, message, finishedMs }: Exit): void {
+    const finishedAt = rfc3339(finishedMs);
+    const startedAt = this.record.state.running?.startedAt ?? finishedAt;
+    this.record.state = {
+      terminated: { exitCode, reason, ...(message && { message }), startedAt, finishedAt },
+    };
+    this.#context.changed();
+  }
+
+  #startIn(ms: number): void {
+    if (this.#isEnding) return;
+    this.#timer = setTimeout(() => void this.#next(() => this.#start()), Math.max(ms, 0));
+  }
+
+  /** Files of a run, without their suffix. */
+  #base(offset = 0): string {
+    return join(this.#context.dir, this.record.name, String(this.record.run + offset));
+  }
+}
+
+const COMPLETED = (): Exit => ({ exitCode: 0, finishedMs: Date.now(), reason: 'Completed' });

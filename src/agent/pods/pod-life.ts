@@ -1,0 +1,297 @@
+/**
+ * One pod on this host, from the first step to the last.
+ *
+ * Theory of operation.
+ *
+ *     state.json ▶ ip netns add ▶ holder ▶ state.json ▶ NIC (attach) ▶ containers … running
+ *     … containers stop ▶ NIC away (detach) ▶ holder ends ▶ ip netns del ▶ folder removed ▶ gone
+ *
+ * What a step is about to make is on disk before it, so that an agent that dies anywhere leaves a folder by which
+ * the next one finds, and goes on with or removes, all of it. A step that fails is tried again: 1 s later, 2 s, up
+ * to 30 s; the pod's status says why.
+ *
+ * A holder that somebody killed is made again in the same network namespace; NIC and address stay.
+ */
+import { existsSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Readable } from 'node:stream';
+import type { Logger } from 'pino';
+import type { Pod, PodStatus } from '../../api/types.js';
+import { netnsPath } from '../../sys/netns.js';
+import type { Backoff } from './backoff.js';
+import { ContainerLife, newRecord } from './container.js';
+import { addNetns, killHolder, removeNetns, startHolder } from './holder.js';
+import { readLog, rotate } from './logs.js';
+import type { PodNetwork } from './pod-network.js';
+import { podStatus } from './pod-status.js';
+import { isAlive } from './procfs.js';
+import { holderOf, rfc3339, uidOf, writeState, type PodState } from './state.js';
+
+/** What all pods of a host share. */
+export interface HostContext {
+  lab: string;
+  node: string;
+  /** The folder of all pods' folders, absolute. */
+  podsDir: string;
+  network: PodNetwork;
+  hostAddress: string;
+  backoff: Backoff;
+  report(pod: Pod, status: PodStatus): void;
+  log: Logger;
+}
+
+export interface LogOptions {
+  /** Default: the only, or first, container. */
+  container?: string;
+  follow?: boolean;
+  /** Lines from the end. */
+  tail?: number;
+  /** The run before the last start. */
+  previous?: boolean;
+}
+
+/** The name of a pod's network namespace. */
+export const netnsOf = (context: Pick<HostContext, 'lab' | 'node'>, { metadata }: Pod): string =>
+  `${context.lab}.${context.node}.${metadata.namespace ?? 'default'}.${metadata.name}`;
+
+/** The state of a pod of which nothing exists yet. */
+export function newState(context: HostContext, pod: Pod): PodState {
+  const { name, namespace = 'default' } = pod.metadata;
+  return {
+    lab: context.lab,
+    node: context.node,
+    namespace,
+    name,
+    uid: uidOf(pod),
+    netns: netnsOf(context, pod),
+    hostname: (pod.spec.hostname ?? name).slice(0, 63).replace(/[-.]+$/, ''),
+    startTime: rfc3339(Date.now()),
+    containers: pod.spec.containers.map(newRecord),
+    pod,
+  };
+}
+
+export class PodLife {
+  readonly state: PodState;
+  readonly dir: string;
+  readonly #context: HostContext;
+  readonly #log: Logger;
+  readonly #containers: ContainerLife[];
+  /** Aborted when no new step may begin: the pod is being removed, or the agent ends. */
+  readonly #ending = new AbortController();
+  #work: Promise<void> = Promise.resolve();
+  #removal: Promise<void> | undefined;
+  #problem: string | undefined;
+  #lastReport = '';
+  #isReportDue = false;
+  #isBegun = false;
+
+  /** @param state  of a pod that an earlier agent made, or {@link newState} */
+  constructor(context: HostContext, state: PodState) {
+    this.#context = context;
+    this.#log = context.log.child({ pod: `${state.namespace}/${state.name}` });
+    this.state = state;
+    this.dir = join(context.podsDir, state.uid);
+    const { netns, hostname, pod } = state;
+    this.#containers = pod.spec.containers.map((container) => {
+      let record = state.containers.find(({ name }) => name === container.name);
+      if (!record) state.containers.push((record = newRecord(container)));
+      return new ContainerLife(
+        {
+          dir: this.dir,
+          fullName: `${state.name}_${state.namespace}(${state.uid})`,
+          podName: state.name,
+          hostname,
+          netns,
+          restartPolicy: pod.spec.restartPolicy ?? 'Always',
+          backoff: context.backoff,
+          holderPid: () => this.#livingHolder()?.pid,
+          changed: () => this.#changed(),
+        },
+        container,
+        record,
+      );
+    });
+  }
+
+  /** Make the pod, or take it over where an earlier agent left it. Returns at once; does nothing the second time. */
+  begin(pod: Pod): void {
+    this.state.pod = pod;
+    if (this.#isBegun) return;
+    this.#isBegun = true;
+    this.#work = this.#work.then(async () => {
+      await this.#untilDone('make', () => this.#makeOrTakeOver());
+      if (this.#ending.signal.aborted) return;
+      await Promise.all(this.#containers.map((container) => container.begin()));
+      this.#changed();
+    });
+  }
+
+  /** Look after it; called about once a second. */
+  check(): void {
+    if (!this.#isBegun || this.#ending.signal.aborted) return;
+    for (const { name, run } of this.state.containers) {
+      try {
+        rotate(join(this.dir, name, `${run}.log`));
+      } catch (error) {
+        this.#log.warn({ error }, 'cannot cut a log');
+      }
+    }
+    if (this.state.holderPid === undefined || this.#livingHolder()) return;
+    this.state.holderPid = undefined;
+    this.#log.warn('the holder is gone; making it again');
+    this.#work = this.#work.then(async () => {
+      await this.#untilDone('make', () => this.#makeOrTakeOver());
+      for (const container of this.#containers) container.holderIsBack();
+    });
+  }
+
+  /**
+   * End the pod and remove everything of it. Resolves when it is gone; called again with less grace it hurries.
+   *
+   * @param isFinal  the network is going as well, there is no use in asking it twice
+   */
+  remove(graceMs: number, isFinal = false): Promise<void> {
+    this.#ending.abort();
+    const stopped = this.#work.then(() => Promise.all(this.#containers.map((it) => it.stop(graceMs))));
+    this.#removal ??= stopped.then(() => this.#tearDown(isFinal));
+    return this.#removal;
+  }
+
+  /** The agent ends, the pod stays. */
+  async leave(): Promise<void> {
+    this.#ending.abort();
+    await this.#work;
+    await Promise.all(this.#containers.map((container) => container.leave()));
+  }
+
+  /** @throws {RangeError} when there is no such container */
+  logs({ container, follow = false, tail, previous = false }: LogOptions): Readable {
+    const { containers, name } = this.state;
+    const record = container === undefined ? containers[0] : containers.find((it) => it.name === container);
+    if (!record) {
+      const names = containers.map((it) => it.name).join(', ');
+      throw new RangeError(
+        `Cannot read logs of pod "${name}": it has no container "${container}"; it has ${names}`,
+      );
+    }
+    const run = record.run - (previous ? 1 : 0);
+    if (previous && run < 1)
+      throw new RangeError(
+        `Cannot read logs of the previous run of container "${record.name}": it was started once only`,
+      );
+    const isGrowing = () => record.run === run && !record.state.terminated && existsSync(this.dir);
+    return readLog(join(this.dir, record.name, `${run}.log`), {
+      tail,
+      isGrowing: follow && !previous ? isGrowing : undefined,
+    });
+  }
+
+  #livingHolder() {
+    const holder = holderOf(this.state);
+    return holder && isAlive(holder) ? holder : undefined;
+  }
+
+  async #makeOrTakeOver(): Promise<void> {
+    const { state, dir } = this;
+    const { podsDir, network } = this.#context;
+    if (!this.#livingHolder()) {
+      const wasMade = state.holderPid !== undefined || this.#isAttached;
+      state.holderPid = undefined;
+      writeState(dir, state);
+      await killHolder(dir, undefined);
+      if (!wasMade || !existsSync(netnsPath(state.netns))) {
+        await removeNetns(state.netns);
+        await addNetns(state.netns);
+      }
+      const { netns, hostname, pod } = state;
+      const holder = await startHolder({ dir, secretDir: podsDir, netns, hostname, pod });
+      state.holderPid = holder.pid;
+      state.holderStart = holder.startTime;
+      writeState(dir, state);
+    }
+    await network.attach(state.pod, state.netns);
+    this.#isAttached = true;
+  }
+
+  /** The NIC is in, so that the network namespace outlives a holder. */
+  #isAttached = false;
+
+  async #tearDown(isFinal: boolean): Promise<void> {
+    const { state, dir } = this;
+    const { network } = this.#context;
+    let isDetached = false;
+    await this.#untilDone(
+      'remove',
+      async () => {
+        try {
+          if (!isDetached) await network.detach(state.pod);
+          isDetached = true;
+        } catch (error) {
+          if (!isFinal) throw error;
+          this.#log.warn({ error }, 'cannot detach the network'); // the NIC goes with its namespace
+        }
+        await killHolder(dir, holderOf(state));
+        await removeNetns(state.netns);
+        rmSync(dir, { recursive: true, force: true });
+      },
+      true,
+    );
+    this.#log.info('removed');
+  }
+
+  /** Try until it works. Stops trying when the pod is to end, unless `isEnding`. Never rejects. */
+  async #untilDone(what: string, step: () => Promise<void>, isEnding = false): Promise<void> {
+    const signal = isEnding ? undefined : this.#ending.signal;
+    for (let waitMs = 1000; !signal?.aborted; waitMs = Math.min(waitMs * 2, 30_000)) {
+      try {
+        await step();
+        this.#problem = undefined;
+        return;
+      } catch (error) {
+        this.#problem = (error as Error).message;
+        this.#log.error({ error }, `cannot ${what} the pod; trying again`);
+        this.#report();
+      }
+      await sleep(waitMs, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  #changed(): void {
+    if (existsSync(this.dir)) {
+      try {
+        writeState(this.dir, this.state);
+      } catch (error) {
+        this.#log.error({ error }, `cannot write the state of ${basename(this.dir)}`);
+      }
+    }
+    this.#report();
+  }
+
+  /** Report what there is at the end of this turn, if it says anything new. */
+  #report(): void {
+    if (this.#isReportDue) return;
+    this.#isReportDue = true;
+    setImmediate(() => {
+      this.#isReportDue = false;
+      const { pod, containers: records, startTime } = this.state;
+      const { hostAddress } = this.#context;
+      const problem = this.#problem;
+      const nowMs = Date.now();
+      const status = podStatus({ pod, records, hostAddress, startTime, nowMs, problem });
+      // The object may not have our last status yet: keep the times we gave out.
+      for (const condition of status.conditions ?? []) {
+        const known = this.#lastConditions.get(condition.type);
+        if (known?.status === condition.status) condition.lastTransitionTime = known.lastTransitionTime;
+        this.#lastConditions.set(condition.type, condition);
+      }
+      const words = JSON.stringify(status);
+      if (words === this.#lastReport) return;
+      this.#lastReport = words;
+      this.#context.report(pod, status);
+    });
+  }
+
+  readonly #lastConditions = new Map<string, { status: string; lastTransitionTime?: string }>();
+}

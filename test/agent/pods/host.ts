@@ -1,0 +1,185 @@
+/**
+ * A host with real pods for tests: a runtime whose network does nothing but remember what it was asked. Its lab is
+ * called `pwt-PID-N`, and all of it is removed with the test.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Test } from 'tap';
+import type { Container, Pod, PodSpec, PodStatus } from '../../../src/api/types.js';
+import { enterArgv, findPod } from '../../../src/agent/pods/enter.js';
+import { processesWithEnv } from '../../../src/agent/pods/procfs.js';
+import { createPodRuntime, type PodRuntime } from '../../../src/agent/pods/runtime.js';
+import { uidOf, type PodState } from '../../../src/agent/pods/state.js';
+import { needsRoot, testName } from '../../lib/netns.js';
+import { cleanEnv, type Result } from '../../lib/spawn.js';
+
+export const skip = needsRoot();
+
+/** Quick, so that tests see several rounds of it. */
+export const QUICK = { baseMs: 200, maxMs: 800, resetMs: 600_000 };
+
+/** A pod with one container `main`, on node `n1`. */
+export const podOf = (name: string, container: Partial<Container>, spec: Partial<PodSpec> = {}): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, namespace: 'default', uid: `uid-${name}` },
+  spec: { nodeName: 'n1', containers: [{ name: 'main', ...container }], ...spec },
+  status: { phase: 'Pending', podIP: '10.244.1.2' },
+});
+
+/** The same pod, as after DELETE. */
+export const deleted = (pod: Pod, seconds = 1): Pod => ({
+  ...pod,
+  metadata: {
+    ...pod.metadata,
+    deletionTimestamp: '2025-01-01T00:00:00Z',
+    deletionGracePeriodSeconds: seconds,
+  },
+});
+
+/** Wait until a condition holds, and return what it returned. */
+export async function until<T>(
+  what: string,
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  limitMs = 20_000,
+): Promise<T> {
+  const limit = performance.now() + limitMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > limit) throw new Error(`it did not happen: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+export interface TestHost {
+  readonly lab: string;
+  readonly runDir: string;
+  /** The pods' folder. */
+  readonly dir: string;
+  readonly runtime: PodRuntime;
+  /** What the network was asked, `attach NAME NETNS` or `detach NAME`. */
+  readonly asked: string[];
+  readonly removed: string[];
+  status(name: string): PodStatus | undefined;
+  /** Every status a pod went through. */
+  history(name: string): PodStatus[];
+  ready(name: string): Promise<PodStatus>;
+  state(name: string): PodState;
+  /** Run a program in a pod as `podwire exec` does. */
+  exec(name: string, ...argv: string[]): Promise<Result>;
+  /** The whole log of its container. */
+  log(name: string, options?: Parameters<PodRuntime['logs']>[1]): Promise<string>;
+  /** What is on the machine of this lab, one line each; empty when nothing is. */
+  leftovers(): string[];
+}
+
+let made = 0;
+
+/** Names of a lab that several runtimes in a row, or another process, will use. Removed with the test. */
+export function makeLab(t: Test): { lab: string; runDir: string; dir: string } {
+  const lab = testName((made += 1));
+  const runDir = mkdtempSync(join(tmpdir(), `${lab}-`));
+  const dir = join(runDir, lab, 'n1', 'pods');
+  t.teardown(async () => {
+    await makeHost(t, { lab, runDir, dir }, true).runtime.removeAll();
+    rmSync(runDir, { recursive: true, force: true });
+  });
+  return { lab, runDir, dir };
+}
+
+/** A runtime on a lab; closed with the test. */
+export function makeHost(t: Test, where = makeLab(t), isLast = false): TestHost {
+  const { lab, runDir, dir } = where;
+  const asked: string[] = [];
+  const removed: string[] = [];
+  const histories = new Map<string, PodStatus[]>();
+  const runtime = createPodRuntime({
+    lab,
+    node: 'n1',
+    dir,
+    hostAddress: '192.168.50.1',
+    backoff: QUICK,
+    log: pino({ level: process.env.PWT_LOG ?? 'silent' }),
+    network: {
+      attach: async (pod, netns) => void asked.push(`attach ${pod.metadata.name} ${netns}`),
+      detach: async (pod) => void asked.push(`detach ${pod.metadata.name}`),
+    },
+    report: (pod, status) => {
+      const { name } = pod.metadata;
+      histories.set(name, [...(histories.get(name) ?? []), status]);
+    },
+    removed: (pod) => void removed.push(pod.metadata.name),
+  });
+  if (!isLast) t.teardown(() => runtime.close());
+  const history = (name: string) => histories.get(name) ?? [];
+  const status = (name: string) => history(name).at(-1);
+  const state = (name: string): PodState => {
+    const found = findPod(runDir, lab, 'default', name);
+    if (!found) throw new Error(`no pod ${name}`);
+    return found;
+  };
+  return {
+    lab,
+    runDir,
+    dir,
+    runtime,
+    asked,
+    removed,
+    status,
+    history,
+    state,
+    ready: (name) =>
+      until(`${name} is Ready`, () => {
+        const now = status(name);
+        return now?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') && now;
+      }),
+    exec: (name, ...argv) => run(enterArgv(state(name), argv)),
+    log: async (name, options = {}) => {
+      const chunks = await runtime.logs(uidOf(podOf(name, {})), options).toArray();
+      return Buffer.concat(chunks as Buffer[]).toString();
+    },
+    leftovers: () => leftovers(lab, runDir),
+  };
+}
+
+/** Run a program to its end. Not blocking: built-in servers live in this process. */
+export function run(argv: readonly string[]): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(argv[0], argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnv() });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.on('error', reject);
+    child.on('close', (status, signal) => resolve({ status, signal, stdout, stderr }));
+  });
+}
+
+/** What is on the machine of a lab: namespaces, mounts, processes, pods' folders. */
+export function leftovers(lab: string, runDir: string): string[] {
+  const folders = readdirSync(runDir, { recursive: true, encoding: 'utf8' });
+  return [
+    ...readdirSync('/run/netns').filter((name) => name.startsWith(`${lab}.`)),
+    ...readFileSync('/proc/mounts', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(lab)),
+    ...folders.filter((path) => path.includes('/pods/')),
+    ...readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+      .filter((pid) => textOf(`/proc/${pid}/environ`).includes(`${runDir}/`))
+      .map((pid) => `process ${pid} ${textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`),
+    ...processesWithEnv(`PWT_LAB=${lab}`).map(({ pid }) => `process ${pid} of a container`),
+  ];
+}
+
+const textOf = (path: string): string => {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+};
