@@ -280,7 +280,7 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
   function toTunnel(f: number, port: number): void {
     const socket = frames.flowHash[f]! & (sockets - 1);
     const vtep = frames.vtep[f]!;
-    const vni = dp.overlays.vni[port]!;
+    const vni = ports.vni[port]!;
     if (frames.gso[f] !== GSO_NONE) {
       const headers = headersLen(frames, f);
       const size = frames.gsoSize[f]!;

@@ -27,11 +27,23 @@ export const PORT_GUARDED = 1;
 /** A capture is open: one datagram at a time, no UDP merged. */
 export const PORT_CAPTURED = 2;
 
-const COLUMNS = ['kind', 'segment', 'handle', 'macHi', 'macLo', 'ip', 'mtu', 'offload', 'flags'] as const;
+const COLUMNS = [
+  'kind',
+  'segment',
+  'handle',
+  'macHi',
+  'macLo',
+  'ip',
+  'mtu',
+  'offload',
+  'flags',
+  'vni',
+] as const;
 
 /**
- * `handle` is what the driver knows the port by (a file descriptor), `mac` and `ip` belong to who lives behind it, `mtu`
- * counts bytes of an IP packet.
+ * `handle` is what the driver knows the port by (a file descriptor). `mac` and `ip` belong to who lives behind it; the
+ * tunnel's `mac` is our own VTEP's, the inner destination of what is meant for us. `mtu` counts bytes of an IP packet, `vni`
+ * is the tunnel's network.
  */
 export type Ports = StaticTable & Columns<(typeof COLUMNS)[number]>;
 

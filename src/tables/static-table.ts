@@ -1,5 +1,5 @@
 /**
- * A table that the control side writes and the packet side only reads: ports, segments, neighbors, routes, vteps, overlay.
+ * A table that the control side writes and the packet side only reads: ports, segments, neighbors, routes, vteps.
  *
  * A row is as many int32 words as the table has columns. Row ids begin at 1 and live as long as the object behind them;
  * a row whose first column is 0 is empty. Rows change only through {@link StaticTable.setRow}, which the worker calls for

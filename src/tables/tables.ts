@@ -10,7 +10,6 @@ import { createFdb, type Fdb } from './fdb.js';
 import { createFragments, type Fragments } from './fragments.js';
 import type { Alloc } from './memory.js';
 import { createNeighbors, type Neighbors } from './neighbors.js';
-import { createOverlays, type Overlays } from './overlays.js';
 import { createPorts, type Ports } from './ports.js';
 import { createRoutes, type Routes } from './routes.js';
 import { createSegments, type Segments } from './segments.js';
@@ -47,7 +46,6 @@ export interface Tables {
   readonly neighbors: Neighbors;
   readonly routes: Routes;
   readonly vteps: Vteps;
-  readonly overlays: Overlays;
   readonly fdb: Fdb;
   readonly conntrack: Conntrack;
   readonly fragments: Fragments;
@@ -57,7 +55,7 @@ export interface Tables {
 }
 
 /** Names of the static tables in the order of {@link Tables.statics}. */
-export const STATIC_NAMES = ['ports', 'segments', 'neighbors', 'routes', 'vteps', 'overlays'] as const;
+export const STATIC_NAMES = ['ports', 'segments', 'neighbors', 'routes', 'vteps'] as const;
 export type StaticName = (typeof STATIC_NAMES)[number];
 
 /**
@@ -75,18 +73,16 @@ export function createTables(
   const neighbors = createNeighbors(alloc, capacities.neighbors, seed);
   const routes = createRoutes(alloc, capacities.routes, seed + 1);
   const vteps = createVteps(alloc, capacities.vteps, seed + 2);
-  const overlays = createOverlays(alloc, capacities.ports);
   return {
     ports,
     segments,
     neighbors,
     routes,
     vteps,
-    overlays,
     fdb: createFdb(alloc, capacities.fdb, seed + 3),
     conntrack: new Conntrack(alloc, capacities.conntrack, seed + 4),
     fragments: createFragments(alloc, capacities.fragments, seed + 5),
     counters: createCounters(alloc, capacities.ports, reasons),
-    statics: [ports, segments, neighbors, routes, vteps, overlays],
+    statics: [ports, segments, neighbors, routes, vteps],
   };
 }

@@ -5,7 +5,7 @@
  * from the tunnel never see the bridge: their ports lead to the router.
  */
 import * as ethernet from '../../wire/ethernet.js';
-import { PORT_POD } from '../../tables/ports.js';
+import { PORT_POD, PORT_TUNNEL } from '../../tables/ports.js';
 import { SEGMENT_ROUTED } from '../../tables/segments.js';
 import type { Dataplane } from '../dataplane.js';
 import {
@@ -16,7 +16,6 @@ import {
   DROP_VLAN_TAGGED,
   DROP_VXLAN_NOT_OUR_MAC,
 } from '../verdict.js';
-import { PORT_TUNNEL } from '../../tables/ports.js';
 
 /** In `outPort`: the router of the frame's segment. */
 export const TO_ROUTER = -1;
@@ -28,10 +27,9 @@ export function bridge(
     frames,
     ports,
     segments,
-    overlays,
     fdb,
     now,
-  }: Pick<Dataplane, 'frames' | 'ports' | 'segments' | 'overlays' | 'fdb' | 'now'>,
+  }: Pick<Dataplane, 'frames' | 'ports' | 'segments' | 'fdb' | 'now'>,
   f: number,
 ): number {
   const { v } = frames;
@@ -45,8 +43,8 @@ export function bridge(
   const kind = ports.kind[port]!;
   if (kind !== PORT_POD) {
     frames.outPort[f] = TO_ROUTER;
-    const hi = kind === PORT_TUNNEL ? overlays.macHi[port]! : segments.routerMacHi[segment]!;
-    const lo = kind === PORT_TUNNEL ? overlays.macLo[port]! : segments.routerMacLo[segment]!;
+    const hi = kind === PORT_TUNNEL ? ports.macHi[port]! : segments.routerMacHi[segment]!;
+    const lo = kind === PORT_TUNNEL ? ports.macLo[port]! : segments.routerMacLo[segment]!;
     if (ethernet.dstLo(v, l2) === lo && ethernet.dstHi(v, l2) === hi) return CONTINUE;
     if (kind === PORT_TUNNEL) return DROP_VXLAN_NOT_OUR_MAC;
     // The host's kernel asks for nobody; what else it sends (multicast of mDNS and the like) is not for us.

@@ -21,7 +21,7 @@ import {
  * @param vtep  row of the sender's underlay address, or 0
  */
 export function decap(
-  { frames, overlays }: Pick<Dataplane, 'frames' | 'overlays'>,
+  { frames, ports }: Pick<Dataplane, 'frames' | 'ports'>,
   port: number,
   at: number,
   len: number,
@@ -30,5 +30,5 @@ export function decap(
   if (vtep === 0) return DROP_VXLAN_NOT_A_VTEP;
   if (len < vxlan.HEADER_LEN + ethernet.HEADER_LEN) return DROP_VXLAN_SHORT;
   if (!vxlan.hasVni(frames.v, at)) return DROP_VXLAN_NO_VNI;
-  return vxlan.vni(frames.v, at) === overlays.vni[port] ? CONTINUE : DROP_VXLAN_FOREIGN_VNI;
+  return vxlan.vni(frames.v, at) === ports.vni[port] ? CONTINUE : DROP_VXLAN_FOREIGN_VNI;
 }

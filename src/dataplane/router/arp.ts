@@ -6,13 +6,18 @@
  */
 import * as arp from '../../wire/arp.js';
 import * as ethernet from '../../wire/ethernet.js';
+import { PORT_POD } from '../../tables/ports.js';
 import { SEGMENT_ROUTED } from '../../tables/segments.js';
 import type { Dataplane } from '../dataplane.js';
 import { TO_ROUTER } from '../bridge/bridge.js';
 import { CONTINUE, DROP_ETHERTYPE, DROP_MALFORMED_ARP, FORWARD } from '../verdict.js';
 
-export function answerArp({ frames, segments }: Pick<Dataplane, 'frames' | 'segments'>, f: number): number {
+export function answerArp(
+  { frames, ports, segments }: Pick<Dataplane, 'frames' | 'ports' | 'segments'>,
+  f: number,
+): number {
   if (frames.etherType[f] !== ethernet.TYPE_ARP) return CONTINUE;
+  if (ports.kind[frames.inPort[f]!] !== PORT_POD) return DROP_ETHERTYPE;
   const segment = frames.segment[f]!;
   if (segments.kind[segment] !== SEGMENT_ROUTED) return CONTINUE;
   const { v } = frames;

@@ -40,7 +40,7 @@ import {
 } from '../verdict.js';
 import { answerEcho } from './echo.js';
 
-type Parts = Pick<Dataplane, 'frames' | 'ports' | 'segments' | 'routes' | 'neighbors' | 'vteps' | 'overlays'>;
+type Parts = Pick<Dataplane, 'frames' | 'ports' | 'segments' | 'routes' | 'neighbors' | 'vteps'>;
 
 export function route(dp: Parts, f: number): number {
   const { frames, ports, segments, routes } = dp;
@@ -86,7 +86,7 @@ export function originate(dp: Parts, f: number): number {
 
 /** From a route to a port and the MAC addresses of the next hop. */
 function resolve(dp: Parts, f: number, row: number): number {
-  const { frames, ports, segments, routes, neighbors, vteps, overlays } = dp;
+  const { frames, ports, segments, routes, neighbors, vteps } = dp;
   const { v } = frames;
   const l2 = frames.l2[f]!;
   const segment = frames.segment[f]!;
@@ -106,7 +106,7 @@ function resolve(dp: Parts, f: number, row: number): number {
       frames.outPort[f] = port;
       frames.vtep[f] = vtep;
       ethernet.setDst(v, l2, vteps.macHi[vtep]!, vteps.macLo[vtep]!);
-      ethernet.setSrc(v, l2, overlays.macHi[port]!, overlays.macLo[port]!);
+      ethernet.setSrc(v, l2, ports.macHi[port]!, ports.macLo[port]!);
       return CONTINUE;
     }
     case ROUTE_HOST: {

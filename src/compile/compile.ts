@@ -1,0 +1,212 @@
+/**
+ * Objects → tables: what one host needs to know to forward packets. One function a table, each adds its rows to the image.
+ *
+ * Objects that cannot be compiled (a node without a usable pod CIDR, a VTEP of another network) are left out and named in
+ * `problems`; nothing here throws on an object.
+ */
+import { FLANNEL_BACKEND_DATA, FLANNEL_PUBLIC_IP, type ClusterView, type Node } from '../api/types.js';
+import { labSpec } from '../api/lab.js';
+import { PORT_GUARDED, PORT_CAPTURED, PORT_HOST, PORT_POD, PORT_TUNNEL } from '../tables/ports.js';
+import {
+  ROUTE_HOST,
+  ROUTE_LOCAL,
+  ROUTE_REFUSE,
+  ROUTE_SELF,
+  ROUTE_UNREACHABLE,
+  ROUTE_VTEP,
+} from '../tables/routes.js';
+import { SEGMENT_ROUTED } from '../tables/segments.js';
+import {
+  macOfIpv4,
+  parseCidr,
+  parseIpv4,
+  parseMac,
+  V4_MAPPED,
+  type Cidr,
+  type Mac,
+} from '../wire/address.js';
+import { OVERHEAD } from '../wire/vxlan.js';
+import { emptyImage, type Ids, type Image } from './image.js';
+import { nodeAddresses, type NodeAddresses } from './node-addresses.js';
+
+/** A port as its driver opened it. */
+export interface OpenPort {
+  /** What the driver knows it by. */
+  readonly handle: number;
+  /** OFFLOAD_* bits of what its receiver takes. */
+  readonly offload: number;
+  /** Somebody captures on it. */
+  readonly isCaptured: boolean;
+}
+
+export interface CompileInput {
+  readonly view: ClusterView;
+  /** The name of our node. */
+  readonly node: string;
+  readonly host?: OpenPort;
+  readonly tunnel?: OpenPort;
+  /** By `namespace/name`. */
+  readonly pods: ReadonlyMap<string, OpenPort>;
+}
+
+export interface Compiled {
+  readonly image: Image;
+  readonly problems: readonly string[];
+}
+
+/** Keys of rows that every host has once. */
+const SEGMENT = 'cni0';
+export const HOST_PORT_KEY = 'pw0';
+export const TUNNEL_PORT_KEY = 'vxlan';
+export const podPortKey = (pod: string): string => `pod ${pod}`;
+
+/** Bytes of an IP packet that pods may send: the underlay's MTU less the tunnel's headers. */
+export const podMtu = (underlayMtu: number): number => underlayMtu - OVERHEAD;
+
+interface Context {
+  readonly input: CompileInput;
+  readonly self: NodeAddresses;
+  readonly ids: Ids;
+  readonly image: Image;
+  readonly problems: string[];
+  readonly mtu: number;
+}
+
+/** @returns an empty image when our node has no pod CIDR yet */
+export function compile(input: CompileInput, ids: Ids): Compiled {
+  const image = emptyImage();
+  const problems: string[] = [];
+  const node = input.view.nodes.find((one) => one.metadata.name === input.node);
+  const self = node?.spec?.podCIDR === undefined ? undefined : nodeAddresses(node.spec.podCIDR);
+  if (!self) {
+    problems.push(`Node "${input.node}" has no usable podCIDR yet`);
+    return { image, problems };
+  }
+  const mtu = podMtu(labSpec(input.view.lab).underlay.mtu);
+  const context: Context = { input, self, ids, image, problems, mtu };
+  compileSegments(context);
+  compilePorts(context);
+  compileNeighbors(context);
+  compileVtepsAndRoutes(context);
+  return { image, problems };
+}
+
+function compileSegments({ input, self, ids, image }: Context): void {
+  const tunnelPort = input.tunnel ? ids.of('ports', TUNNEL_PORT_KEY) : 0;
+  image.segments.set(
+    SEGMENT,
+    Int32Array.of(
+      SEGMENT_ROUTED,
+      self.routerMac.hi,
+      self.routerMac.lo,
+      self.router,
+      self.gateway,
+      tunnelPort,
+    ),
+  );
+}
+
+function compilePorts({ input, self, ids, image, mtu }: Context): void {
+  const segment = ids.of('segments', SEGMENT);
+  const { vni } = labSpec(input.view.lab).backend;
+  const put = (key: string, kind: number, port: OpenPort, mac: Mac, ip: number, guarded: boolean): void => {
+    const flags = (guarded ? PORT_GUARDED : 0) | (port.isCaptured ? PORT_CAPTURED : 0);
+    ids.of('ports', key);
+    image.ports.set(
+      key,
+      Int32Array.of(
+        kind,
+        segment,
+        port.handle,
+        mac.hi,
+        mac.lo,
+        ip,
+        mtu,
+        port.offload,
+        flags,
+        kind === PORT_TUNNEL ? vni : 0,
+      ),
+    );
+  };
+  if (input.host) put(HOST_PORT_KEY, PORT_HOST, input.host, self.gatewayMac, self.gateway, false);
+  if (input.tunnel) put(TUNNEL_PORT_KEY, PORT_TUNNEL, input.tunnel, self.vtepMac, 0, false);
+  for (const [pod, ip] of localPods(input)) {
+    const port = input.pods.get(pod);
+    if (port) put(podPortKey(pod), PORT_POD, port, macOfIpv4(ip), ip, true);
+  }
+}
+
+function compileNeighbors({ input, ids, image }: Context): void {
+  const segment = ids.of('segments', SEGMENT);
+  for (const [pod, ip] of localPods(input)) {
+    if (!input.pods.has(pod)) continue;
+    const mac = macOfIpv4(ip);
+    image.neighbors.set(
+      pod,
+      Int32Array.of(segment, 0, 0, V4_MAPPED, ip, ids.of('ports', podPortKey(pod)), mac.hi, mac.lo),
+    );
+  }
+}
+
+function compileVtepsAndRoutes(context: Context): void {
+  const { input, self, ids, image, problems } = context;
+  const spec = labSpec(input.view.lab);
+  const segment = ids.of('segments', SEGMENT);
+  const route = (key: string, kind: number, cidr: Cidr, target = 0): void => {
+    image.routes.set(key, Int32Array.of(kind, segment, 0, 0, V4_MAPPED, cidr.base, 96 + cidr.bits, target));
+  };
+  const whole = (text: string): Cidr => parseCidr(text) ?? { base: 0, bits: 32 };
+
+  if (input.host) {
+    const host = ids.of('ports', HOST_PORT_KEY);
+    route('default', ROUTE_HOST, { base: 0, bits: 0 }, host);
+    route('gateway', ROUTE_HOST, { base: self.gateway, bits: 32 }, host);
+  }
+  route('podCIDR', ROUTE_UNREACHABLE, whole(spec.podCIDR));
+  route('serviceCIDR', ROUTE_REFUSE, whole(spec.serviceCIDR));
+  route(`node ${input.node}`, ROUTE_LOCAL, self.cidr);
+  route('router', ROUTE_SELF, { base: self.router, bits: 32 });
+
+  if (!input.tunnel) return;
+  const tunnel = ids.of('ports', TUNNEL_PORT_KEY);
+  for (const node of input.view.nodes) {
+    const { name } = node.metadata;
+    if (name === input.node || node.spec?.podCIDR === undefined) continue;
+    const peer = peerOf(node, spec.backend.vni);
+    if (typeof peer === 'string') {
+      problems.push(`Cannot reach the pods of node "${name}": ${peer}`);
+      continue;
+    }
+    image.vteps.set(name, Int32Array.of(tunnel, 0, 0, V4_MAPPED, peer.address, peer.mac.hi, peer.mac.lo));
+    route(`node ${name}`, ROUTE_VTEP, peer.cidr, ids.of('vteps', name));
+  }
+}
+
+/** What flannel's annotations say of a node's VTEP, or why they do not. */
+function peerOf(node: Node, vni: number): { address: number; mac: Mac; cidr: Cidr } | string {
+  const annotations = node.metadata.annotations ?? {};
+  const internal = node.status?.addresses?.find((one) => one.type === 'InternalIP')?.address;
+  const address = parseIpv4(annotations[FLANNEL_PUBLIC_IP] ?? internal ?? '');
+  if (address === undefined) return `it has no annotation ${FLANNEL_PUBLIC_IP} and no IPv4 address`;
+  const text = annotations[FLANNEL_BACKEND_DATA];
+  let data: { VNI?: unknown; VtepMAC?: unknown } = {};
+  try {
+    data = JSON.parse(text ?? '{}') as typeof data;
+  } catch {
+    return `its annotation ${FLANNEL_BACKEND_DATA} is not JSON`;
+  }
+  if (data.VNI !== undefined && data.VNI !== vni) return `its VNI is ${String(data.VNI)}, ours ${vni}`;
+  const cidr = parseCidr(node.spec?.podCIDR ?? '');
+  if (!cidr) return `its podCIDR "${node.spec?.podCIDR}" is no IPv4 prefix`;
+  const mac = typeof data.VtepMAC === 'string' ? parseMac(data.VtepMAC) : undefined;
+  return mac ? { address, mac, cidr } : `its annotation ${FLANNEL_BACKEND_DATA} has no VtepMAC`;
+}
+
+/** Pods of our node that have an IPv4 address of ours: `namespace/name` and the address. */
+function* localPods(input: CompileInput): Generator<[string, number]> {
+  for (const pod of input.view.pods) {
+    if (pod.spec.nodeName !== input.node || pod.spec.hostNetwork) continue;
+    const ip = parseIpv4(pod.status?.podIP ?? '');
+    if (ip !== undefined) yield [`${pod.metadata.namespace}/${pod.metadata.name}`, ip];
+  }
+}
