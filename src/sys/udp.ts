@@ -7,7 +7,8 @@
  */
 import ipaddr from 'ipaddr.js';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENODEV, EPERM, must } from './errno.js';
-import { SIN_ADDRESS, SIN_FAMILY, SIN_PORT, SOCKADDR_IN_SIZE } from './layout.js';
+import { isLinkName, setIfreq } from './ifreq.js';
+import { IFNAMSIZ, SIN_ADDRESS, SIN_FAMILY, SIN_PORT, SOCKADDR_IN_SIZE } from './layout.js';
 import * as io from './io.js';
 import * as libc from './libc.js';
 import { addressOf } from './memory.js';
@@ -87,7 +88,7 @@ export function negotiateUdp(
 /**
  * Open and bind a UDP socket.
  *
- * @throws {RangeError} for an address that is not IPv4, or a port that is none
+ * @throws {RangeError} for an address that is not IPv4, a port that is none, a device that can be none
  * @throws {SysError}   with advice when the address is in use, not ours, or the device is not there
  */
 export function openUdp(options: UdpOptions): UdpSocket {
@@ -96,6 +97,8 @@ export function openUdp(options: UdpOptions): UdpSocket {
     throw new RangeError(`Cannot open UDP socket on "${address}": need an IPv4 address`);
   if (!Number.isInteger(port) || port < 0 || port > 65535)
     throw new RangeError(`Cannot open UDP socket on port ${port}: need 0..65535`);
+  if (device !== undefined && !isLinkName(device))
+    throw new RangeError(`Cannot open UDP socket on device "${device}": no link can have that name`);
   const action =
     `open UDP socket on ${address}:${port}` + (netns === undefined ? '' : ` in network namespace "${netns}"`);
 
@@ -174,13 +177,11 @@ function setBuffer(set: SetOption, force: number, plain: number, bytes: number, 
 }
 
 function bindToDevice(fd: number, device: string, action: string): void {
-  const name = Buffer.from(device + '\0');
-  must(
-    libc.check(libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, addressOf(name), name.length)),
-    (errno) => ({
-      action,
-      call: `setsockopt(SO_BINDTODEVICE, ${device})`,
-      advice: errno === ENODEV ? 'there is no such interface' : errno === EPERM ? 'run as root' : undefined,
-    }),
-  );
+  // SO_BINDTODEVICE takes the whole field of struct ifreq, so the one that is there serves.
+  const name = setIfreq(device);
+  must(libc.check(libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, IFNAMSIZ)), (errno) => ({
+    action,
+    call: `setsockopt(SO_BINDTODEVICE, ${device})`,
+    advice: errno === ENODEV ? 'there is no such interface' : errno === EPERM ? 'run as root' : undefined,
+  }));
 }

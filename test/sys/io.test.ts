@@ -6,6 +6,7 @@ import { createEventfd, drain, signal } from '../../src/sys/eventfd.js';
 import * as io from '../../src/sys/io.js';
 import * as layout from '../../src/sys/layout.js';
 import { addressOf } from '../../src/sys/memory.js';
+import { output } from '../lib/spawn.js';
 
 /** A descriptor that is never open. */
 const NO_FD = 1_000_000;
@@ -27,6 +28,24 @@ t.test('the address of a view is its buffer plus its offset', async (t) => {
   t.ok(Number.isSafeInteger(addressOf(view)));
   const small = new Uint8Array(8);
   t.equal(addressOf(new Uint8Array(small.buffer)), addressOf(small));
+});
+
+t.test('memory whose address was taken is not freed', async (t) => {
+  const sys = new URL('../../src/sys/', import.meta.url).href;
+  const script = `
+    import { addressOf, borrowAddress } from '${sys}memory.js';
+    const alive = (take) => {
+      const view = new Uint8Array(1 << 20);
+      take(view);
+      return new WeakRef(view.buffer);
+    };
+    const refs = [alive(addressOf), alive(borrowAddress)];
+    setImmediate(() => {
+      gc();
+      console.log(refs.map((ref) => ref.deref() !== undefined).join());
+    });`;
+  const argv = [process.execPath, '--expose-gc', '--input-type=module', '-e', script];
+  t.equal(output(argv), 'true,false\n');
 });
 
 t.test('an empty buffer has no address', async (t) => {
