@@ -1,0 +1,299 @@
+/**
+ * One host: wires the source of objects to the packet path and the pods, keeps the host's own state, reports, and
+ * serves the host's API.
+ *
+ *     source ── view ──┬─► packet path (tables, pw0, tunnels)      in this order: a pod's port needs its row
+ *                      └─► pods (holders, processes) ── status ──► source
+ *
+ * It starts in steps, some of which have to wait (for the server, for a pod CIDR), and ends in the reverse order.
+ * Whatever it waits for, a stop ends it. Pods and their TAPs outlive the agent; all else that it made goes with it.
+ */
+import { labSpec } from '../api/defaults.js';
+import { nodeAddress } from '../api/node.js';
+import type { ClusterView, Pod, PodStatus } from '../api/types.js';
+import type { Offload } from '../sys/tap.js';
+import { serveAgentApi } from './api/http.js';
+import { hostItems } from './host-items.js';
+import { openHostState } from './host-state.js';
+import { takeLock } from './lock.js';
+import type { Logger } from './log.js';
+import { nodeObject } from './node-object.js';
+import type { NodeFacts } from './node-object.js';
+import type { AgentParts } from './parts.js';
+import { agentPaths, makeAgentDirs } from './paths.js';
+import { preflight } from './preflight.js';
+import type { ClusterSource } from './source/source.js';
+import { ourNode, ourPods, showAgent } from './status.js';
+import type { AgentFacts } from './status.js';
+import { findUnderlay, refuseTakenAddress } from './underlay.js';
+
+export interface AgentOptions {
+  lab: string;
+  node: string;
+  /** The host's namespace; undefined: the one we are in. */
+  netns?: string;
+  /** The underlay's NIC, or an address that it reaches; with neither it is found. */
+  iface?: string;
+  canReach?: string;
+  offload: Offload;
+  source: ClusterSource;
+  parts: AgentParts;
+  log: Logger;
+  /** Aborted when the agent shall end. */
+  stop: AbortSignal;
+}
+
+/** VXLAN's headers over IPv4: by so much a pod's MTU is smaller than the underlay's. RFC 7348 §5. */
+const OVERLAY_BYTES = 50;
+const HEARTBEAT_MS = 10_000;
+
+/** Thrown where the agent waits when it was told to end. */
+class Stopped extends Error {}
+
+/** The packet path, or something else that it cannot do without, can go on no longer. */
+class Failed extends Error {}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/**
+ * Run the agent of a host.
+ *
+ * @returns 0 when it was told to stop, 1 when it could go on no longer (the reason is in the log)
+ * @throws  an Error that says why it could not start
+ */
+export const runAgent = async (options: AgentOptions): Promise<number> => {
+  const { lab, node, netns, source, parts, log } = options;
+  const facts: AgentFacts = { lab, node, netns, source, phase: 'starting', statuses: new Map() };
+  const ending = watchForEnd(options.stop);
+  const endings = createEndings(log);
+
+  /** The first answer that is not undefined, from the view in hand or a later one. */
+  const lookers = new Set<() => void>();
+  const fromView = <T>(what: string, pick: () => T | undefined): Promise<T> => {
+    facts.waitsFor = what;
+    return ending.orEnd(
+      new Promise((resolve) => {
+        const look = (): void => {
+          const answer = pick();
+          if (answer === undefined) return;
+          lookers.delete(look);
+          facts.waitsFor = undefined;
+          resolve(answer);
+        };
+        lookers.add(look);
+        look();
+      }),
+    );
+  };
+
+  const publish = oneAtATime(async () => {
+    if (!facts.view || !facts.path || facts.phase === 'stopping') return;
+    try {
+      await facts.path.setView(facts.view);
+      facts.viewProblem = undefined;
+      facts.runtime?.sync(ourPods(facts));
+    } catch (error) {
+      facts.viewProblem = `Cannot put the newest objects into force: ${messageOf(error)}`;
+      log.error({ err: error }, facts.viewProblem);
+    }
+  });
+
+  const onView = (view: ClusterView): void => {
+    facts.view = view;
+    const uids = new Set(view.pods.map((pod) => pod.metadata.uid));
+    for (const uid of facts.statuses.keys()) if (!uids.has(uid)) facts.statuses.delete(uid);
+    const cidr = ourNode(facts)?.spec?.podCIDR;
+    if (facts.podCidr !== undefined && cidr !== undefined && cidr !== facts.podCidr)
+      ending.fail(
+        `The pod CIDR of node "${node}" was ${facts.podCidr} and is now ${cidr}: the agent must begin anew`,
+      );
+    for (const look of [...lookers]) look();
+    void publish();
+  };
+
+  const reportNode = (notReady?: NodeFacts['notReady']): void => {
+    if (!facts.underlay || !facts.view) return;
+    const { vni } = labSpec(facts.view.lab).backend;
+    const now = `${new Date().toISOString().slice(0, 19)}Z`;
+    source.reportNode(
+      nodeObject({ name: node, address: facts.underlay.address, vni, podCidr: facts.podCidr, notReady, now }),
+    );
+  };
+
+  /** Settle which NIC and which pod CIDR are ours, and tell everybody. */
+  const join = async (): Promise<{ underlay: NonNullable<AgentFacts['underlay']>; podCidr: string }> => {
+    const view = await fromView('the first objects', () => facts.view);
+    const underlay = await findUnderlay(
+      {
+        iface: options.iface,
+        canReach: options.canReach,
+        address: source.saysAddresses ? nodeAddress(ourNode(facts) ?? NOBODY) : undefined,
+      },
+      netns,
+    );
+    log.info(underlay, `The underlay is ${underlay.nic} with ${underlay.address}: ${underlay.why}`);
+    refuseTakenAddress(node, underlay, view.nodes);
+    const { mtu } = labSpec(view.lab).underlay;
+    if (underlay.mtu < mtu)
+      log.warn(
+        `${underlay.nic} has an MTU of ${underlay.mtu}, the lab counts on ${mtu}: large packets will be lost`,
+      );
+
+    facts.underlay = underlay;
+    const starting = { reason: 'AgentStarting', message: 'The agent starts' };
+    reportNode(starting);
+    const podCidr = await fromView(
+      `a pod CIDR for node "${node}"`,
+      () => ourNode(facts)?.spec?.podCIDR || undefined,
+    );
+    facts.podCidr = podCidr;
+    reportNode(starting); // now with the VTEP's MAC address, which is made from the pod CIDR
+    return { underlay, podCidr };
+  };
+
+  const start = async (): Promise<void> => {
+    const [problem] = preflight({ netns });
+    if (problem !== undefined) throw new Error(problem);
+    const paths = agentPaths(lab, node);
+    makeAgentDirs(paths);
+    const lock = await takeLock(paths.dir, paths.pid, `node "${node}" of lab "${lab}"`);
+    endings.add('the lock', () => lock.release());
+    const api = await serveAgentApi(paths.socket, showAgent(facts), log);
+    endings.add('the API', () => api.close());
+
+    log.info({ netns, source: source.name }, 'The agent starts');
+    facts.waitsFor = source.name;
+    endings.add('the source', () => source.close());
+    await ending.orEnd(source.start(onView));
+    const { underlay, podCidr } = await join();
+
+    const spec = labSpec(facts.view!.lab);
+    const mtu = spec.underlay.mtu - OVERLAY_BYTES;
+    const path = await parts.startPacketPath({
+      node: ourNode(facts)!,
+      lab: facts.view!.lab,
+      netns,
+      iface: underlay.nic,
+      offload: options.offload,
+      log: log.child({ part: 'packets' }),
+      fatal: ending.fail,
+    });
+    facts.path = path;
+    endings.add('the packet path', () => path.close());
+
+    const hostState = openHostState({ netns, journal: paths.journal, log });
+    facts.hostState = hostState;
+    endings.add('host state', () => hostState.close());
+    await hostState.apply(
+      hostItems({
+        nodeCidr: podCidr,
+        podCidr: spec.podCIDR,
+        serviceCidr: spec.serviceCIDR,
+        nic: underlay.nic,
+        mtu,
+      }),
+    );
+
+    const runtime = parts.createPodRuntime({
+      lab,
+      node,
+      dir: paths.pods,
+      network: path.network,
+      hostAddress: underlay.address,
+      report(pod: Pod, status: PodStatus) {
+        facts.statuses.set(pod.metadata.uid ?? '', status);
+        source.reportPod(pod, status);
+      },
+      removed(pod: Pod) {
+        facts.statuses.delete(pod.metadata.uid ?? '');
+        source.podRemoved(pod);
+      },
+      log: log.child({ part: 'pods' }),
+    });
+    facts.runtime = runtime;
+    endings.add('the pods', () => runtime.close());
+    await ending.orEnd(publish());
+
+    facts.phase = 'running';
+    reportNode();
+    const heartbeat = setInterval(() => reportNode(), HEARTBEAT_MS);
+    endings.add('the heartbeat', () => {
+      clearInterval(heartbeat);
+      reportNode({
+        reason: 'AgentStopped',
+        message: 'The agent was stopped: nothing forwards the packets of this node',
+      });
+    });
+    log.info({ podCidr, mtu }, 'The agent runs');
+  };
+
+  try {
+    await start();
+    return await ending.orEnd(new Promise<never>(() => undefined));
+  } catch (error) {
+    if (error instanceof Stopped) {
+      log.info('The agent ends; its pods go on');
+      return 0;
+    }
+    if (!(error instanceof Failed)) throw error;
+    log.fatal(error.message);
+    return 1;
+  } finally {
+    facts.phase = 'stopping';
+    await endings.run();
+  }
+};
+
+/** A node of which nothing is known. */
+const NOBODY = { apiVersion: 'v1', kind: 'Node', metadata: { name: '' } };
+
+/** Two ways to end: told to, and unable to go on. */
+const watchForEnd = (
+  stop: AbortSignal,
+): { orEnd<T>(work: Promise<T>): Promise<T>; fail(reason: string): void } => {
+  let end: (why: Error) => void = () => undefined;
+  const ended = new Promise<never>((_resolve, reject) => (end = reject));
+  ended.catch(() => undefined); // whoever waits hears of it
+  if (stop.aborted) end(new Stopped());
+  stop.addEventListener('abort', () => end(new Stopped()), { once: true });
+  return {
+    orEnd: (work) => Promise.race([ended, work]),
+    fail: (reason) => end(new Failed(reason)),
+  };
+};
+
+/** What ends what was begun: last begun, first ended; one that fails does not keep the others. */
+const createEndings = (
+  log: Logger,
+): { add(what: string, end: () => unknown): void; run(): Promise<void> } => {
+  const list: { what: string; end: () => unknown }[] = [];
+  return {
+    add: (what, end) => void list.push({ what, end }),
+    async run() {
+      for (const { what, end } of list.reverse())
+        try {
+          await end();
+        } catch (error) {
+          log.error({ err: error }, `Cannot end ${what}: ${messageOf(error)}`);
+        }
+    },
+  };
+};
+
+/** Calls that come while `work` is under way lead to one more turn of it; all resolve when there is none left to do. */
+const oneAtATime = (work: () => Promise<void>): (() => Promise<void>) => {
+  let running: Promise<void> | undefined;
+  let isWanted = false;
+  const turns = async (): Promise<void> => {
+    while (isWanted) {
+      isWanted = false;
+      await work();
+    }
+    running = undefined;
+  };
+  return () => {
+    isWanted = true;
+    running ??= turns();
+    return running;
+  };
+};

@@ -1,0 +1,156 @@
+/**
+ * The agent's HTTP API on a path socket: what this host knows and does, for the command line and the server.
+ *
+ *     GET /healthz                                         ok
+ *     GET /status                                          JSON, see {@link AgentStatus}
+ *     GET /tables[/NAME]                                   the packet path's tables as text
+ *     GET /pods/NAMESPACE/NAME/log?follow=&tail=&container=&previous=
+ *
+ * Errors are Kubernetes Status objects. Whoever may open the socket may do everything: its mode is 0600.
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { ApiError, badRequest, statusOf } from '../../api/error.js';
+import type { Logger } from '../log.js';
+import type { LogOptions } from '../pods/pod-life.js';
+import type { AgentStatus } from '../status.js';
+
+/** What the API shows. All throw ApiErrors for what cannot be answered. */
+export interface Shown {
+  status(): AgentStatus;
+  table(name: string | undefined): string;
+  podLog(namespace: string, name: string, options: LogOptions): Readable;
+}
+
+export interface AgentApi {
+  close(): Promise<void>;
+}
+
+type Handler = (
+  shown: Shown,
+  words: readonly string[],
+  query: URLSearchParams,
+  response: ServerResponse,
+) => void | Promise<void>;
+
+const TEXT = { 'content-type': 'text/plain; charset=utf-8' };
+
+const sendText = (response: ServerResponse, text: string): void => {
+  response.writeHead(200, TEXT).end(text);
+};
+
+const sendJson = (response: ServerResponse, code: number, body: unknown): void => {
+  response.writeHead(code, { 'content-type': 'application/json' }).end(`${JSON.stringify(body, null, 2)}\n`);
+};
+
+/** `?follow`, `?follow=true` and `?follow=1` mean the same. */
+const flag = (query: URLSearchParams, name: string): boolean => {
+  const value = query.get(name);
+  if (value === null || value === 'false' || value === '0') return false;
+  if (value === '' || value === 'true' || value === '1') return true;
+  throw badRequest(`Cannot read ?${name}=${value}: expected true or false`);
+};
+
+const count = (query: URLSearchParams, name: string): number | undefined => {
+  const value = query.get(name);
+  if (value === null) return undefined;
+  if (!/^\d{1,9}$/.test(value)) throw badRequest(`Cannot read ?${name}=${value}: expected a number of lines`);
+  return Number(value);
+};
+
+/** Paths, each with what answers it; the words are what the brackets matched. */
+const ROUTES: readonly (readonly [RegExp, Handler])[] = [
+  [/^\/healthz$/, (_shown, _words, _query, response) => sendText(response, 'ok\n')],
+  [/^\/status$/, (shown, _words, _query, response) => sendJson(response, 200, shown.status())],
+  [/^\/tables(?:\/([^/]+))?$/, (shown, [table], _query, response) => sendText(response, shown.table(table))],
+  [
+    /^\/pods\/([^/]+)\/([^/]+)\/log$/,
+    async (shown, [namespace, name], query, response) => {
+      const log = shown.podLog(namespace!, name!, {
+        container: query.get('container') ?? undefined,
+        follow: flag(query, 'follow'),
+        tail: count(query, 'tail'),
+        previous: flag(query, 'previous'),
+      });
+      response.writeHead(200, TEXT);
+      response.flushHeaders(); // a log that is followed may stay silent for long
+      await pipeline(log, response);
+    },
+  ],
+];
+
+const decode = (word: string): string => {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    throw badRequest(`Cannot read "${word}" in the path: it is not percent-encoded`);
+  }
+};
+
+const answer = async (shown: Shown, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const [path, query] = (request.url ?? '/').split('?', 2) as [string, string | undefined];
+  for (const [pattern, handler] of ROUTES) {
+    const match = pattern.exec(path);
+    if (!match) continue;
+    if (request.method !== 'GET')
+      throw new ApiError(405, 'MethodNotAllowed', `Cannot ${request.method} ${path}: only GET works here`);
+    const words = match
+      .slice(1)
+      .flatMap((word: string | undefined) => (word === undefined ? [] : decode(word)));
+    await handler(shown, words, new URLSearchParams(query), response);
+    return;
+  }
+  const served = '/healthz, /status, /tables[/NAME] and /pods/NAMESPACE/NAME/log';
+  throw new ApiError(404, 'NotFound', `There is nothing at ${path}: the agent serves ${served}`);
+};
+
+const fail = (error: unknown, response: ServerResponse, log: Logger): void => {
+  if (response.headersSent) {
+    response.destroy(); // in the middle of a log: its reader is gone, or must see that it is not whole
+    return;
+  }
+  const known =
+    error instanceof ApiError
+      ? error
+      : new ApiError(500, 'InternalError', error instanceof Error ? error.message : String(error));
+  if (known !== error) log.error({ err: error }, 'A request to the agent failed');
+  sendJson(response, known.code, statusOf(known));
+};
+
+const listen = (server: Server, path: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    // The socket is made with this mask, so there is no moment in which others could connect.
+    const mask = process.umask(0o177);
+    try {
+      server.listen(path, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    } finally {
+      process.umask(mask);
+    }
+  });
+
+/**
+ * Serve on the path socket `path`. Whoever calls has the host's lock, so a socket that is there is a dead agent's.
+ */
+export const serveAgentApi = async (path: string, shown: Shown, log: Logger): Promise<AgentApi> => {
+  const server = createServer((request, response) => {
+    request.resume();
+    answer(shown, request, response).catch((error: unknown) => fail(error, response, log));
+  });
+  rmSync(path, { force: true });
+  await listen(server, path);
+  chmodSync(path, 0o600);
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve()); // also removes the socket
+        server.closeAllConnections();
+      }),
+  };
+};

@@ -1,0 +1,36 @@
+/**
+ * The two large parts that an agent puts together, as it sees them: the packet path and the pods. The real ones are
+ * in `packet/` and `pods/`; tests give their own.
+ */
+import type { ClusterView, Lab, Node } from '../api/types.js';
+import type { Offload } from '../sys/tap.js';
+import type { Logger } from './log.js';
+import type { PodNetwork, PodRuntime, PodRuntimeOptions } from './pods/runtime.js';
+
+/** The packet worker and its tables. */
+export interface PacketPath {
+  /** Compile the view for this node and publish what changed; resolves when the worker has applied it. */
+  setView(view: ClusterView): Promise<void>;
+  /** Text of a table, or of all. Throws a RangeError when there is none of that name. */
+  dump(table?: string): string;
+  readonly network: PodNetwork;
+  status(): { offload: string; captures: string[]; workers: number; problems: string[]; batches: number };
+  /** Ends the worker, pw0 and the tunnels; the pods' TAPs stay. */
+  close(): Promise<void>;
+}
+
+export type StartPacketPath = (options: {
+  node: Node;
+  lab: Lab;
+  netns?: string;
+  iface: string;
+  offload: Offload;
+  log: Logger;
+  /** Called when it can go on no longer. */
+  fatal(reason: string): void;
+}) => Promise<PacketPath>;
+
+export interface AgentParts {
+  readonly startPacketPath: StartPacketPath;
+  createPodRuntime(options: PodRuntimeOptions): PodRuntime;
+}

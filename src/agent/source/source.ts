@@ -1,0 +1,27 @@
+/**
+ * Where an agent learns what the cluster is, and where it says what became of it: a server that it watches, or
+ * files on this host.
+ */
+import type { ClusterView, Node, Pod, PodStatus } from '../../api/types.js';
+
+export interface ClusterSource {
+  /** In words, for status and log: `server /run/…/server.sock`. */
+  readonly name: string;
+  /** Whether the objects say which address a node has (files), and not its agent (server). */
+  readonly saysAddresses: boolean;
+  /**
+   * Begin. `changed` gets every new view, the first one before this resolves; views that come fast are left out, the
+   * newest never. Files that are wrong reject; a server that does not answer is waited for.
+   */
+  start(changed: (view: ClusterView) => void): Promise<void>;
+  /** Say how a pod is. Only the newest status of a pod is kept until it has arrived. */
+  reportPod(pod: Pod, status: PodStatus): void;
+  /** Say that a pod that was to be deleted is gone from this host. */
+  podRemoved(pod: Pod): void;
+  /** Say how the node is; makes its object if there is none. */
+  reportNode(node: Node): void;
+  /** What is wrong with the source now: the file that does not parse, the server that does not answer. */
+  problems(): string[];
+  /** Deliver what is waiting, for a moment; then end. */
+  close(): Promise<void>;
+}
