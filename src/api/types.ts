@@ -96,6 +96,7 @@ export interface ContainerState {
     exitCode: number;
     signal?: number;
     reason?: string;
+    message?: string;
     startedAt?: string;
     finishedAt?: string;
   };

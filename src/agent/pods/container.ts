@@ -239,7 +239,7 @@ export class ContainerLife {
     const finishedAt = rfc3339(finishedMs);
     const startedAt = this.record.state.running?.startedAt ?? finishedAt;
     this.record.state = {
-      terminated: { exitCode, reason, ...(message && { message }), startedAt, finishedAt },
+      terminated: { exitCode, reason, ...(message !== undefined && { message }), startedAt, finishedAt },
     };
     this.#context.changed();
   }

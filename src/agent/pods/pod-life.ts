@@ -12,6 +12,7 @@
  *
  * A holder that somebody killed is made again in the same network namespace; NIC and address stay.
  */
+import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +22,7 @@ import type { Pod, PodStatus } from '../../api/types.js';
 import { netnsPath } from '../../sys/netns.js';
 import type { Backoff } from './backoff.js';
 import { ContainerLife, newRecord } from './container.js';
+import type { Gate } from './gate.js';
 import { addNetns, killHolder, removeNetns, startHolder } from './holder.js';
 import { readLog, rotate } from './logs.js';
 import type { PodNetwork } from './pod-network.js';
@@ -37,6 +39,8 @@ export interface HostContext {
   network: PodNetwork;
   hostAddress: string;
   backoff: Backoff;
+  /** Before each holder that is made. */
+  gate: Gate;
   report(pod: Pod, status: PodStatus): void;
   log: Logger;
 }
@@ -72,6 +76,17 @@ export function newState(context: HostContext, pod: Pod): PodState {
   };
 }
 
+const DETACH_LIMIT_MS = 5000;
+
+/** A promise that must be kept in time. */
+async function within(limitMs: number, promise: Promise<void>): Promise<void> {
+  const timer = new AbortController();
+  const late = sleep(limitMs, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`Cannot detach the network: no answer in ${limitMs / 1000} s`);
+  });
+  await Promise.race([promise, late]).finally(() => timer.abort());
+}
+
 export class PodLife {
   readonly state: PodState;
   readonly dir: string;
@@ -80,8 +95,10 @@ export class PodLife {
   readonly #containers: ContainerLife[];
   /** Aborted when no new step may begin: the pod is being removed, or the agent ends. */
   readonly #ending = new AbortController();
+  readonly #isEnding = once(this.#ending.signal, 'abort');
   #work: Promise<void> = Promise.resolve();
   #removal: Promise<void> | undefined;
+  #graceMs = Infinity;
   #problem: string | undefined;
   #lastReport = '';
   #isReportDue = false;
@@ -153,6 +170,9 @@ export class PodLife {
    * @param isFinal  the network is going as well, there is no use in asking it twice
    */
   remove(graceMs: number, isFinal = false): Promise<void> {
+    // Asked again with no less grace: programs that are ending get no second SIGTERM.
+    if (this.#removal && graceMs >= this.#graceMs) return this.#removal;
+    this.#graceMs = graceMs;
     this.#ending.abort();
     const stopped = this.#work.then(() => Promise.all(this.#containers.map((it) => it.stop(graceMs))));
     this.#removal ??= stopped.then(() => this.#tearDown(isFinal));
@@ -195,7 +215,7 @@ export class PodLife {
 
   async #makeOrTakeOver(): Promise<void> {
     const { state, dir } = this;
-    const { podsDir, network } = this.#context;
+    const { podsDir, network, gate } = this.#context;
     if (!this.#livingHolder()) {
       const wasMade = state.holderPid !== undefined || this.#isAttached;
       state.holderPid = undefined;
@@ -206,12 +226,13 @@ export class PodLife {
         await addNetns(state.netns);
       }
       const { netns, hostname, pod } = state;
-      const holder = await startHolder({ dir, secretDir: podsDir, netns, hostname, pod });
+      const holder = await gate(() => startHolder({ dir, secretDir: podsDir, netns, hostname, pod }));
       state.holderPid = holder.pid;
       state.holderStart = holder.startTime;
       writeState(dir, state);
     }
-    await network.attach(state.pod, state.netns);
+    // A network that hangs must not keep the pod from being removed.
+    await Promise.race([network.attach(state.pod, state.netns), this.#isEnding]);
     this.#isAttached = true;
   }
 
@@ -226,7 +247,7 @@ export class PodLife {
       'remove',
       async () => {
         try {
-          if (!isDetached) await network.detach(state.pod);
+          if (!isDetached) await within(DETACH_LIMIT_MS, network.detach(state.pod));
           isDetached = true;
         } catch (error) {
           if (!isFinal) throw error;

@@ -12,7 +12,7 @@ import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Pod, PodStatus } from '../../api/types.js';
 import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
-import { killHolder } from './holder.js';
+import { createGate } from './gate.js';
 import { netnsOf, newState, PodLife, type HostContext, type LogOptions } from './pod-life.js';
 import type { PodNetwork } from './pod-network.js';
 import { refusedStatus } from './pod-status.js';
@@ -56,6 +56,8 @@ export interface PodRuntime {
 }
 
 const CHECK_MS = 1000;
+/** Holders that are made side by side: each is some forty short processes. */
+const MAKING_AT_ONCE = 4;
 const DOWN_GRACE_MS = 1000;
 const DEFAULT_GRACE_SECONDS = 30;
 
@@ -68,6 +70,7 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
     ...options,
     podsDir: resolve(options.dir),
     backoff: options.backoff ?? DEFAULT_BACKOFF,
+    gate: createGate(MAKING_AT_ONCE),
   };
   const lives = new Map<string, PodLife>();
   /** Pods on their way out, by uid; they are in `lives` too. */
@@ -171,10 +174,8 @@ function graceMsOf({ metadata, spec }: Pod, hasVanished: boolean): number {
   return seconds * 1000;
 }
 
-/** A folder without a state: nothing but perhaps the folder was made. */
+/** A folder without a state: the state is the first thing that is made, so there is nothing else. */
 function removeStray(folder: string, log: Logger): void {
   log.warn({ folder }, 'removing a folder of pods without a state');
-  void killHolder(folder, undefined)
-    .then(() => rmSync(folder, { recursive: true, force: true }))
-    .catch((error: unknown) => log.error({ error, folder }, 'cannot remove it'));
+  rmSync(folder, { recursive: true, force: true });
 }

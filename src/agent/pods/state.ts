@@ -53,7 +53,7 @@ export interface PodState {
 
 /** A pod's key: its uid, or its name where objects come from files and have none. Safe as a file name. */
 export const uidOf = ({ metadata: { uid, namespace, name } }: Pod): string =>
-  uid ?? `${namespace ?? 'default'}_${name}`;
+  (uid ?? `${namespace ?? 'default'}_${name}`).replace(/[^\w.-]|^\./g, '_');
 
 /** The pod's holder, when it has been made. */
 export const holderOf = (state: PodState): ProcessRef | undefined =>

@@ -11,7 +11,7 @@ import type { Test } from 'tap';
 import type { Container, Pod, PodSpec, PodStatus } from '../../../src/api/types.js';
 import { enterArgv, findPod } from '../../../src/agent/pods/enter.js';
 import { processesWithEnv } from '../../../src/agent/pods/procfs.js';
-import { createPodRuntime, type PodRuntime } from '../../../src/agent/pods/runtime.js';
+import { createPodRuntime, type PodNetwork, type PodRuntime } from '../../../src/agent/pods/runtime.js';
 import { uidOf, type PodState } from '../../../src/agent/pods/state.js';
 import { needsRoot, testName } from '../../lib/netns.js';
 import { cleanEnv, type Result } from '../../lib/spawn.js';
@@ -79,20 +79,36 @@ export interface TestHost {
 
 let made = 0;
 
+/** A lab's names and folders. */
+export interface TestLab {
+  lab: string;
+  runDir: string;
+  dir: string;
+}
+
 /** Names of a lab that several runtimes in a row, or another process, will use. Removed with the test. */
-export function makeLab(t: Test): { lab: string; runDir: string; dir: string } {
+export function makeLab(t: Test): TestLab {
   const lab = testName((made += 1));
   const runDir = mkdtempSync(join(tmpdir(), `${lab}-`));
   const dir = join(runDir, lab, 'n1', 'pods');
   t.teardown(async () => {
-    await makeHost(t, { lab, runDir, dir }, true).runtime.removeAll();
+    await sweep(lab, dir);
     rmSync(runDir, { recursive: true, force: true });
   });
   return { lab, runDir, dir };
 }
 
+/** Remove a lab's pods, whatever made them. */
+async function sweep(lab: string, dir: string): Promise<void> {
+  const nothing = () => Promise.resolve();
+  const log = pino({ level: 'silent' });
+  const network = { attach: nothing, detach: nothing };
+  const options = { lab, node: 'n1', dir, hostAddress: '', network, report: nothing, removed: nothing, log };
+  await createPodRuntime(options).removeAll();
+}
+
 /** A runtime on a lab; closed with the test. */
-export function makeHost(t: Test, where = makeLab(t), isLast = false): TestHost {
+export function makeHost(t: Test, where = makeLab(t), network: Partial<PodNetwork> = {}): TestHost {
   const { lab, runDir, dir } = where;
   const asked: string[] = [];
   const removed: string[] = [];
@@ -105,7 +121,10 @@ export function makeHost(t: Test, where = makeLab(t), isLast = false): TestHost 
     backoff: QUICK,
     log: pino({ level: process.env.PWT_LOG ?? 'silent' }),
     network: {
-      attach: async (pod, netns) => void asked.push(`attach ${pod.metadata.name} ${netns}`),
+      attach: async (pod, netns) => {
+        asked.push(`attach ${pod.metadata.name} ${netns}`);
+        await network.attach?.(pod, netns);
+      },
       detach: async (pod) => void asked.push(`detach ${pod.metadata.name}`),
     },
     report: (pod, status) => {
@@ -114,7 +133,7 @@ export function makeHost(t: Test, where = makeLab(t), isLast = false): TestHost 
     },
     removed: (pod) => void removed.push(pod.metadata.name),
   });
-  if (!isLast) t.teardown(() => runtime.close());
+  t.teardown(() => runtime.close());
   const history = (name: string) => histories.get(name) ?? [];
   const status = (name: string) => history(name).at(-1);
   const state = (name: string): PodState => {
