@@ -181,19 +181,6 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     facts.path = path;
     endings.add('the packet path', () => path.close());
 
-    const hostState = openHostState({ netns, journal: paths.journal, log });
-    facts.hostState = hostState;
-    endings.add('host state', () => hostState.close());
-    await hostState.apply(
-      hostItems({
-        nodeCidr: podCidr,
-        podCidr: spec.podCIDR,
-        serviceCidr: spec.serviceCIDR,
-        nic: underlay.nic,
-        mtu,
-      }),
-    );
-
     const runtime = parts.createPodRuntime({
       lab,
       node,
@@ -212,7 +199,22 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     });
     facts.runtime = runtime;
     endings.add('the pods', () => runtime.close());
-    await ending.orEnd(publish());
+    // The pods first: after a restart their connections wait.
+    const published = publish();
+    const hostState = openHostState({ netns, journal: paths.journal, log });
+    facts.hostState = hostState;
+    endings.add('host state', () => hostState.close());
+    await hostState.apply(
+      hostItems({
+        nodeCidr: podCidr,
+        podCidr: spec.podCIDR,
+        serviceCidr: spec.serviceCIDR,
+        nic: underlay.nic,
+        mtu,
+      }),
+    );
+
+    await ending.orEnd(published);
 
     facts.phase = 'running';
     reportNode();
