@@ -1,0 +1,92 @@
+/**
+ * The supervisor as a process: `podwire supervise --lab NAME`, started by `up`, ended by `down` with SIGTERM. Real
+ * children, real time and files around {@link supervise}.
+ */
+
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { createLogger } from '../agent/log.js';
+import { daemonEnv } from './environment.js';
+import { labPaths, readLab, writeProcesses, type LabRecord } from './record.js';
+import { supervise, type ChildSpec, type Running } from './supervisor.js';
+
+/** How long children may take to end before they are killed. `down` gives us twice as long. */
+const GRACE_MS = 5_000;
+
+/** The server and an agent for each host. */
+export function childrenOf(record: LabRecord, podwire: readonly string[]): ChildSpec[] {
+  const paths = labPaths(record.name);
+  return [
+    { name: 'server', argv: [...podwire, 'server', '--socket', paths.serverSocket, '--data', paths.store] },
+    ...record.nodes.map(({ name, netns }) => ({
+      name,
+      argv: [
+        ...podwire,
+        'agent',
+        ...['--node', name],
+        ...['--lab', record.name],
+        ...['--netns', netns],
+        ...['--iface', 'eth0'],
+        ...['--server', paths.serverSocket],
+      ],
+    })),
+  ];
+}
+
+/**
+ * Run until SIGTERM or SIGINT.
+ *
+ * @throws when the lab has no record, or has a supervisor already
+ */
+export async function runSupervisor(lab: string, podwire: readonly string[]): Promise<void> {
+  const known = readLab(lab);
+  if (!known?.record) throw new Error(`There is no lab "${lab}"; podwire up makes one`);
+  if (known.supervisorPid !== undefined)
+    throw new Error(`Lab "${lab}" has a supervisor already, process ${known.supervisorPid}`);
+  const paths = labPaths(lab);
+  const log = createLogger({ lab });
+  const ended = new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+  });
+  process.on('SIGHUP', () => {}); // the terminal of `up` is closed
+  writeFileSync(paths.pid, `${process.pid}\n`, { mode: 0o600 });
+  log.info({ pid: process.pid }, 'Supervisor started');
+  const supervisor = supervise({
+    children: childrenOf(known.record, podwire),
+    start: (child, onEnd) =>
+      startChild(child, lab, (how) => {
+        log.warn({ child: child.name, how }, 'Process ended');
+        onEnd(how);
+      }),
+    after(ms, action) {
+      const timer = setTimeout(action, ms);
+      return () => clearTimeout(timer);
+    },
+    now: () => performance.now(),
+    changed: (children) => writeProcesses(lab, children),
+  });
+  const why = await ended;
+  log.info({ signal: why }, 'Supervisor ends');
+  await supervisor.stop(GRACE_MS);
+  rmSync(paths.pid, { force: true });
+}
+
+/** Start one child with a log file of its own. */
+function startChild(spec: ChildSpec, lab: string, ended: (how: string) => void): Running {
+  const paths = labPaths(lab);
+  const log = openSync(paths.log(spec.name), 'a', 0o600);
+  try {
+    const [program, ...args] = spec.argv;
+    const child = spawn(program!, args, { cwd: '/', stdio: ['ignore', log, log], env: daemonEnv(paths.dir) });
+    let over = false;
+    const end = (how: string): void => {
+      if (!over) ended(how);
+      over = true;
+    };
+    child.on('error', (error) => end(error.message));
+    child.on('exit', (code, signal) => end(signal ?? `exit code ${code}`));
+    return { pid: child.pid ?? 0, kill: (name) => child.kill(name) };
+  } finally {
+    closeSync(log);
+  }
+}
