@@ -1,0 +1,210 @@
+/**
+ * What on a machine will bite, one check each. A check asks the machine through a {@link Probe} and answers in one line;
+ * what is not right comes with what to do.
+ */
+
+import { cidrsOverlap, parseCidr, type Cidr } from '../wire/address.js';
+
+export type Level = 'ok' | 'warn' | 'fail';
+
+export interface Finding {
+  readonly check: string;
+  readonly level: Level;
+  readonly text: string;
+}
+
+/** What checks may ask. */
+export interface Probe {
+  /** Problems that keep agents from running: root, TAP driver, `ip`. */
+  preflight(): string[];
+  nodeVersion: string;
+  /** `6.1.0-18-amd64` */
+  kernel: string;
+  hasProgram(name: string): boolean;
+  /** A file's text, or undefined. */
+  read(path: string): string | undefined;
+  /** The names in a folder; none when it is not there. */
+  list(path: string): string[];
+  /** Prefixes of the machine's routes with their words: `10.0.0.0/8 dev eth0`. */
+  routes(): { cidr: Cidr; words: string }[];
+  labs(): { name: string; running: boolean }[];
+  freeUnderlays(): number;
+}
+
+type Check = (probe: Probe) => Finding | Finding[];
+
+const finding = (check: string, level: Level, text: string): Finding => ({ check, level, text });
+
+/** Needed to run at all; the package that has it. */
+const NEEDED: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  ethtool: 'ethtool',
+  nsenter: 'util-linux',
+  unshare: 'util-linux',
+  mount: 'mount',
+  umount: 'mount',
+};
+/** Used by the walk-throughs, in pods as on the machine. */
+const HANDY: Readonly<Record<string, string>> = {
+  ping: 'iputils-ping',
+  traceroute: 'traceroute',
+  curl: 'curl',
+  tcpdump: 'tcpdump',
+  dig: 'dnsutils',
+  iperf3: 'iperf3',
+};
+
+const LAB_PREFIXES = { 'pod CIDR': '10.244.0.0/16', 'Service CIDR': '10.96.0.0/12' };
+const VXLAN_PORTS = [8472, 4789];
+
+const machine: Check = (probe) => {
+  const problems = probe.preflight();
+  return problems.length > 0
+    ? problems.map((text) => finding('machine', 'fail', text))
+    : finding('machine', 'ok', 'root, /dev/net/tun and ip are there');
+};
+
+const node: Check = ({ nodeVersion }) =>
+  Number(/^v?(\d+)/.exec(nodeVersion)?.[1]) >= 20
+    ? finding('node', 'ok', `Node ${nodeVersion}`)
+    : finding('node', 'fail', `Node ${nodeVersion} is too old; install Node 20 or newer`);
+
+const kernel: Check = ({ kernel }) => {
+  const [major, minor] = kernel.split('.').map(Number) as [number, number];
+  const version = major * 1000 + minor;
+  if (version < 5004)
+    return finding(
+      'kernel',
+      'warn',
+      `Linux ${kernel} is older than 5.4, which nobody tried; use a newer one`,
+    );
+  if (version < 6002)
+    return finding(
+      'kernel',
+      'ok',
+      `Linux ${kernel}; UDP in super-frames on TAPs needs 6.2, without it small UDP is slower`,
+    );
+  return finding('kernel', 'ok', `Linux ${kernel}, with UDP in super-frames (USO)`);
+};
+
+const programs: Check = (probe) => {
+  const missing = (of: Readonly<Record<string, string>>): string[] =>
+    Object.keys(of).filter((name) => !probe.hasProgram(name));
+  const install = (names: string[], of: Readonly<Record<string, string>>): string =>
+    `apt-get install ${[...new Set(names.map((name) => of[name]))].join(' ')}`;
+  const needed = missing(NEEDED);
+  const handy = missing(HANDY);
+  return [
+    needed.length > 0
+      ? finding('programs', 'fail', `${needed.join(', ')} missing; ${install(needed, NEEDED)}`)
+      : finding('programs', 'ok', `${Object.keys(NEEDED).join(', ')} are there`),
+    ...(handy.length > 0
+      ? [
+          finding(
+            'programs',
+            'warn',
+            `${handy.join(', ')} missing, which the walk-throughs use; ${install(handy, HANDY)}`,
+          ),
+        ]
+      : []),
+  ];
+};
+
+const overlayFs: Check = (probe) =>
+  probe.read('/proc/filesystems')?.includes('\toverlay\n')
+    ? finding('overlay', 'ok', 'the kernel has overlayfs, on which the roots of pods stand')
+    : finding('overlay', 'warn', 'overlayfs is not loaded; if pods do not start, run "modprobe overlay"');
+
+const leftovers: Check = (probe) => {
+  const labs = probe.labs();
+  const running = new Set(labs.filter((lab) => lab.running).map((lab) => lab.name));
+  const dead = new Set(labs.filter((lab) => !lab.running).map((lab) => lab.name));
+  for (const link of probe.list('/sys/class/net')) if (link.startsWith('pw-')) dead.add(link.slice(3));
+  for (const name of probe.list('/run/netns')) if (name.endsWith('.net')) dead.add(name.slice(0, -4));
+  const names = [...dead].filter((name) => !running.has(name)).sort();
+  if (names.length === 0)
+    return finding(
+      'leftovers',
+      'ok',
+      running.size > 0 ? `running: ${[...running].join(', ')}; nothing left over` : 'nothing left over',
+    );
+  return names.map((name) =>
+    finding(
+      'leftovers',
+      'warn',
+      `lab ${name} left something behind; podwire down --lab ${name} clears it away`,
+    ),
+  );
+};
+
+const underlays: Check = (probe) => {
+  const free = probe.freeUnderlays();
+  return free > 0
+    ? finding('underlay', 'ok', `${free} of the 50 ranges 192.168.50-99.0/24 are free for labs`)
+    : finding('underlay', 'fail', 'none of 192.168.50-99.0/24 is free; give labs a spec.underlay.cidr');
+};
+
+const routes: Check = (probe) => {
+  const hits = Object.entries(LAB_PREFIXES).flatMap(([what, text]) =>
+    probe
+      .routes()
+      .filter(({ cidr }) => cidrsOverlap(cidr, parseCidr(text)!))
+      .map(({ words }) =>
+        finding(
+          'routes',
+          'warn',
+          `the route ${words} overlaps the default ${what} ${text}: no matter for labs; as a real host choose another`,
+        ),
+      ),
+  );
+  return hits.length > 0
+    ? hits
+    : finding('routes', 'ok', 'no route of the machine overlaps the default pod and Service CIDRs');
+};
+
+const ports: Check = (probe) => {
+  const taken = VXLAN_PORTS.filter((port) => isUdpPortTaken(probe, port));
+  return taken.length > 0
+    ? finding(
+        'ports',
+        'warn',
+        `UDP port ${taken.join(' and ')} is taken on this machine: no matter for labs; as a real host choose the other one in spec.backend.port`,
+      )
+    : finding('ports', 'ok', `UDP ports ${VXLAN_PORTS.join(' and ')} are free`);
+};
+
+const managers: Check = (probe) => {
+  const found = [
+    ...(probe.list('/run/systemd/netif').length > 0 ? ['systemd-networkd'] : []),
+    ...(probe.list('/run/NetworkManager').length > 0 ? ['NetworkManager'] : []),
+  ];
+  return found.length > 0
+    ? finding(
+        'managers',
+        'warn',
+        `${found.join(' and ')} may remove rules and routes that it did not make: no matter for labs; as a real host the agent puts them back`,
+      )
+    : finding('managers', 'ok', 'no network manager that removes foreign rules');
+};
+
+/** In the order of what one would repair first. */
+export const CHECKS: readonly Check[] = [
+  machine,
+  node,
+  kernel,
+  programs,
+  overlayFs,
+  leftovers,
+  underlays,
+  routes,
+  ports,
+  managers,
+];
+
+/** Column 2 of /proc/net/udp is `ADDRESS:PORT` in hexadecimal. proc_net(5). */
+function isUdpPortTaken(probe: Probe, port: number): boolean {
+  const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return ['/proc/net/udp', '/proc/net/udp6'].some((file) =>
+    (probe.read(file) ?? '').split('\n').some((line) => line.trim().split(/\s+/)[1]?.endsWith(hex)),
+  );
+}

@@ -1,0 +1,63 @@
+/** `podwire doctor`: what on this machine will bite. */
+
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { preflight } from '../agent/preflight.js';
+import { listLabs } from '../lab/record.js';
+import { CHECKS, type Finding, type Probe } from './doctor-checks.js';
+import { formatTable, OUTPUT, outputFormat, printJson } from './output.js';
+import { defineVerb } from './verb.js';
+
+export const doctor = defineVerb({
+  usage: ['doctor'],
+  description:
+    'Check this machine, a line a check: ok, warn (it will work, but), fail (with what to do). Exit code 1 if one fails.',
+  options: { output: OUTPUT },
+  example: ['podwire doctor'],
+  async run({ flags, io }) {
+    const format = outputFormat(flags.output, ['json']);
+    const findings = await examine();
+    if (format === 'json') printJson(io, { checks: findings });
+    else io.stdout.write(formatTable(findings.map(({ level, check, text }) => [level, check, text])));
+    return findings.some((one) => one.level === 'fail') ? 1 : 0;
+  },
+});
+
+/** Run all checks on this machine. */
+async function examine(): Promise<Finding[]> {
+  const probe = await probeMachine();
+  return CHECKS.flatMap((check) => check(probe));
+}
+
+/** The machine asks the kernel through FFI and `ip`: loaded late, and only where they can answer. */
+async function probeMachine(): Promise<Probe> {
+  const { machineRoutes, takenPrefixes } = await import('../lab/machine.js');
+  const { freeUnderlays } = await import('../lab/plan.js');
+  const canAsk = hasProgram('ip');
+  const routes = canAsk ? machineRoutes() : [];
+  return {
+    preflight: () => preflight(),
+    nodeVersion: process.version,
+    kernel: release(),
+    hasProgram,
+    read: (file) => tried(() => readFileSync(file, 'utf8')),
+    list: (dir) => tried(() => readdirSync(dir)) ?? [],
+    routes: () => routes,
+    labs: () => listLabs().map((lab) => ({ name: lab.name, running: lab.supervisorPid !== undefined })),
+    freeUnderlays: () => (canAsk ? freeUnderlays(takenPrefixes('')).length : 50),
+  };
+}
+
+function hasProgram(name: string): boolean {
+  const path = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return path.some((dir) => tried(() => accessSync(join(dir || '.', name), constants.X_OK) ?? true));
+}
+
+function tried<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,52 @@
+/** Which lab a verb is about: `--lab NAME`, or the only one there is. */
+
+import { listLabs, readLab, type KnownLab, type LabRecord } from '../lab/record.js';
+import { labPaths } from '../lab/record.js';
+import { CommandError } from './verb.js';
+
+export const LAB_FLAG = {
+  type: 'string',
+  value: 'NAME',
+  help: 'the lab; default: the only one running',
+} as const;
+
+export interface RunningLab extends KnownLab {
+  readonly record: LabRecord;
+  readonly supervisorPid: number;
+}
+
+const isRunning = (lab: KnownLab): lab is RunningLab =>
+  lab.supervisorPid !== undefined && lab.record !== undefined;
+
+/** A lab that runs. */
+export function pickLab(name: string | undefined): RunningLab {
+  if (name !== undefined) {
+    const lab = readLab(name);
+    if (lab && isRunning(lab)) return lab;
+    throw new CommandError(
+      lab
+        ? `Lab "${name}" is not running, its supervisor ended; podwire down --lab ${name} clears it away`
+        : `There is no lab "${name}"; ${listing()}`,
+    );
+  }
+  const running = listLabs().filter(isRunning);
+  if (running.length === 1) return running[0]!;
+  if (running.length === 0) throw new CommandError(noLab());
+  throw new CommandError(`${running.length} labs are running; choose one with --lab: ${names(running)}`);
+}
+
+/** The server's socket of the lab that is meant. */
+export const serverSocketOf = (lab: RunningLab): string => labPaths(lab.name).serverSocket;
+
+const names = (labs: readonly KnownLab[]): string => labs.map((lab) => lab.name).join(', ');
+
+function listing(): string {
+  const running = listLabs().filter(isRunning);
+  return running.length === 0 ? 'none is running' : `running: ${names(running)}`;
+}
+
+function noLab(): string {
+  return process.geteuid?.() === 0
+    ? 'No lab is running; podwire up starts one'
+    : 'No lab can be seen by this user; run podwire as root, for example with sudo';
+}

@@ -1,0 +1,51 @@
+/** `podwire tables`: what the data plane of a host really knows. */
+
+import { getFromAgent, textOf } from './agent-request.js';
+import { OUTPUT, outputFormat, printJson } from './output.js';
+import { LAB_FLAG, pickLab } from './pick-lab.js';
+import { CommandError, defineVerb } from './verb.js';
+
+export const tables = defineVerb({
+  usage: ['tables [TABLE] [--node NODE]'],
+  description:
+    'Show the tables that packets read, as the packet worker holds them: ports, segments, fdb, neighbors, routes, vteps,\n' +
+    'conntrack, fragments, counters. All of them without a name; of all hosts without --node.',
+  options: {
+    node: { type: 'string', value: 'NODE', help: 'of this host only' },
+    output: OUTPUT,
+    lab: LAB_FLAG,
+  },
+  args: { min: 0, max: 1 },
+  example: ['podwire tables fdb --node node1', 'podwire tables counters'],
+  async run({ flags, args, io }) {
+    const format = outputFormat(flags.output, ['json']);
+    const lab = pickLab(flags.lab);
+    const all = lab.record.nodes.map((node) => node.name);
+    if (flags.node !== undefined && !all.includes(flags.node))
+      throw new CommandError(`Lab "${lab.name}" has no host "${flags.node}"; it has ${all.join(', ')}`);
+    const nodes = flags.node === undefined ? all : [flags.node];
+    const path = `/tables${args[0] === undefined ? '' : `/${encodeURIComponent(args[0])}`}`;
+    const texts: [node: string, text: string][] = [];
+    for (const node of nodes) {
+      const query = format === 'json' ? '?output=json' : '';
+      texts.push([node, await textOf(await getFromAgent(lab.name, node, path + query))]);
+    }
+    if (format === 'json')
+      printJson(io, Object.fromEntries(texts.map(([node, text]) => [node, parsed(text)])));
+    else
+      texts.forEach(([node, text], i) => {
+        if (texts.length > 1) io.stdout.write(`${i > 0 ? '\n' : ''}# ${node}\n`);
+        io.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+      });
+    return 0;
+  },
+});
+
+/** An agent that has only text for a table gives its lines. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text.trimEnd().split('\n');
+  }
+}
