@@ -20,7 +20,7 @@ const SHELL = ['bash'];
 export const exec = defineVerb({
   usage: ['exec POD [-n NAMESPACE] [-c CONTAINER] [-- COMMAND…]', 'exec --node NODE [-- COMMAND…]'],
   description:
-    'Run a program in a pod: with its network, its processes, its files. With --node in a host: its network, its /sys and\n' +
+    'Run a program in a pod: with its network, its processes, its files. With --node in a host: its network, its /sys and ' +
     '/proc/net. A shell without a command. The exit code is that of the program; 128+N when signal N ended it.',
   options: {
     namespace: NAMESPACE_FLAG,

@@ -32,7 +32,7 @@ export function helpOf(row: VerbRow, verb: Verb): string {
     '',
     ...verb.usage.map((line, i) => `${i === 0 ? 'Usage:' : '      '} podwire ${line}`),
     '',
-    verb.description,
+    ...wrap(verb.description),
     '',
     'Flags:',
     ...flags.map(([left, right]) => `  ${left!.padEnd(width)}  ${right}`),
@@ -41,4 +41,15 @@ export function helpOf(row: VerbRow, verb: Verb): string {
     ...verb.example.map((line) => `  ${line}`),
     '',
   ].join('\n');
+}
+
+/** Lines of at most 100 characters, broken between words. */
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > 100) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
 }

@@ -8,7 +8,7 @@ import { CommandError, defineVerb } from './verb.js';
 export const tables = defineVerb({
   usage: ['tables [TABLE] [--node NODE]'],
   description:
-    'Show the tables that packets read, as the packet worker holds them: ports, segments, fdb, neighbors, routes, vteps,\n' +
+    'Show the tables that packets read, as the packet worker holds them: ports, segments, fdb, neighbors, routes, vteps, ' +
     'conntrack, fragments, counters. All of them without a name; of all hosts without --node.',
   options: {
     node: { type: 'string', value: 'NODE', help: 'of this host only' },

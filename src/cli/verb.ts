@@ -54,7 +54,7 @@ export interface Call<O extends Options = Options> {
 export interface Verb<O extends Options = Options> {
   /** The call without `podwire`, one line a form: `exec POD [-n NAMESPACE] [-- COMMAND…]`. */
   readonly usage: readonly string[];
-  /** What it does, in a sentence or a short paragraph. */
+  /** What it does, in a sentence or a short paragraph; the help breaks its lines. */
   readonly description: string;
   readonly options: O;
   /** How many arguments it takes; none when absent. */
