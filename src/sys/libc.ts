@@ -3,8 +3,7 @@
  *
  * Addresses are declared int64 and given as plain numbers (user space ends at 2^47; koffi hands out BigInt only for
  * pointers). `open` and `ioctl` are variadic in C; with integer arguments their calling convention on 64-bit Linux is
- * that of ordinary functions. A call costs some 70 ns more than in C; the second argument of {@link check} costs
- * nothing unless the call failed.
+ * that of ordinary functions. A call costs some 70 ns more than in C.
  */
 import koffi from 'koffi';
 

@@ -148,8 +148,8 @@ const OPEN_ADVICE: Record<number, string> = {
 
 const ATTACH_ADVICE: Record<number, string> = {
   [EPERM]: 'run as root (CAP_NET_ADMIN)',
-  [EBUSY]: 'another process holds it, or a link of that name that is no TAP exists',
-  [EINVAL]: 'a TUN or a multi-queue TAP of that name exists: remove it or take another name',
+  [EBUSY]: 'another process holds it',
+  [EINVAL]: 'a link of that name exists that is no plain TAP: remove it or take another name',
 };
 
 const word = new Int32Array(1);

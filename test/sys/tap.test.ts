@@ -96,10 +96,40 @@ t.test('a TAP that is held cannot be opened twice, and the error says so', { ski
 
 t.test('a TAP cannot take the name of another kind of link', { skip }, async (t) => {
   const netns = makeNetns(t);
-  t.throws(() => openTap({ name: 'lo', netns }), /ioctl\(TUNSETIFF\) failed/);
+  t.throws(() => openTap({ name: 'lo', netns }), /ioctl\(TUNSETIFF\) failed.*no plain TAP/);
 });
 
 t.test('a namespace that is not there is named in the error', { skip }, async (t) => {
   const netns = testName('none');
   t.throws(() => openTap({ name: 'eth0', netns }), { code: 'ENOENT', message: new RegExp(netns) });
+});
+
+/** What the error says in a process where `prepare` ran first; `wrap` goes before its command line. */
+function errorOf(call: string, prepare = '', wrap: string[] = []): string {
+  const sys = new URL('../../src/sys/', import.meta.url).href;
+  const script = `
+    import { openTap } from '${sys}tap.js';
+    import { inNetns } from '${sys}netns.js';
+    ${prepare};
+    try { ${call}; } catch (error) { console.log(error.message); }`;
+  return output([...wrap, process.execPath, '--input-type=module', '-e', script]);
+}
+
+t.test('without root the error says to be root', { skip }, async (t) => {
+  const nobody = 'process.setgroups([]); process.setgid(65534); process.setuid(65534)';
+  const name = testName('x').slice(0, 15);
+  t.match(errorOf(`openTap({ name: '${name}' })`, nobody), /Cannot open TAP .*(EPERM|EACCES).*; run as root/);
+  const netns = makeNetns(t);
+  const wanted = new RegExp(
+    `Cannot enter network namespace "${netns}": setns failed with EPERM .*; run as root`,
+  );
+  t.match(errorOf(`inNetns('${netns}', () => {})`, nobody), wanted);
+});
+
+t.test('without /dev/net/tun the error says how to get it', { skip }, async (t) => {
+  const hidden = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /dev/net && exec "$@"', 'sh'];
+  t.match(
+    errorOf("openTap({ name: 'pwt-none' })", '', hidden),
+    /open\(\/dev\/net\/tun\) failed with ENOENT.*; load it with `modprobe tun`/,
+  );
 });

@@ -14,7 +14,7 @@ import { processesWithEnv } from '../../../src/agent/pods/procfs.js';
 import { createPodRuntime, type PodNetwork, type PodRuntime } from '../../../src/agent/pods/runtime.js';
 import { uidOf, type PodState } from '../../../src/agent/pods/state.js';
 import { needsRoot, testName } from '../../lib/netns.js';
-import { cleanEnv, type Result } from '../../lib/spawn.js';
+import { cleanArgv, type Result } from '../../lib/spawn.js';
 
 export const skip = needsRoot();
 
@@ -168,7 +168,8 @@ export function makeHost(t: Test, where = makeLab(t), network: Partial<PodNetwor
 /** Run a program to its end. Not blocking: built-in servers live in this process. */
 export function run(argv: readonly string[]): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const child = spawn(argv[0], argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnv() });
+    const [command, ...args] = cleanArgv(argv);
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
