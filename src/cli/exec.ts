@@ -9,8 +9,9 @@
 import { findPod, enterArgv } from '../agent/pods/enter.js';
 import { runRoot } from '../agent/paths.js';
 import { DEFAULT_NAMESPACE } from '../api/defaults.js';
+import { NETNS_DIR } from '../lab/processes.js';
 import { runInside } from './foreground.js';
-import { LAB_FLAG, pickLab, type RunningLab } from './pick-lab.js';
+import { LAB_FLAG, pickNode, pickPlace } from './pick-lab.js';
 import { NAMESPACE_FLAG } from './resources.js';
 import { CommandError, defineVerb, UsageError } from './verb.js';
 
@@ -52,11 +53,11 @@ export const exec = defineVerb({
       throw new UsageError('Where? Name a pod, or a host with --node');
     if (rest?.length === 0) throw new UsageError('Which command? Nothing follows "--"');
     const command = rest ?? SHELL;
-    const lab = pickLab(flags.lab);
-    if (flags.node !== undefined) return runInside(hostArgv(lab, flags.node, command));
+    const place = pickPlace(flags.lab);
+    if (flags.node !== undefined) return runInside(hostArgv(pickNode(place, flags.node).netns, command));
     const namespace = flags.namespace ?? DEFAULT_NAMESPACE;
     const name = pod!.replace(/^pods?\//, '');
-    const state = findPod(runRoot(), lab.name, namespace, name);
+    const state = findPod(runRoot(), place.name, namespace, name);
     if (!state)
       throw new CommandError(
         `Pod "${name}" does not run in namespace ${namespace}; podwire get pods -A shows all`,
@@ -74,19 +75,13 @@ export const exec = defineVerb({
 /**
  * Enter a host as `ip netns exec` does: its network namespace, and a mount namespace of our own in which /sys shows that
  * network. /proc/net follows by itself.
+ *
+ * @param netns  name of its namespace; undefined: the machine itself
  */
-export function hostArgv(
-  lab: Pick<RunningLab, 'name' | 'record'>,
-  node: string,
-  command: readonly string[],
-): string[] {
-  const host = lab.record.nodes.find(({ name }) => name === node);
-  if (!host) {
-    const names = lab.record.nodes.map(({ name }) => name).join(', ');
-    throw new CommandError(`Lab "${lab.name}" has no host "${node}"; it has ${names}`);
-  }
+export function hostArgv(netns: string | undefined, command: readonly string[]): string[] {
+  if (netns === undefined) return [...command]; // a real host: we are there
   return [
-    ...['nsenter', `--net=/run/netns/${host.netns}`, '--'],
+    ...['nsenter', `--net=${NETNS_DIR}/${netns}`, '--'],
     ...['unshare', '--mount', '--'],
     ...['sh', '-c', 'mount -t sysfs sysfs /sys && exec "$@"', 'podwire'],
     ...command,

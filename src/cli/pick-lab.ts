@@ -1,7 +1,7 @@
 /** Which lab a verb is about: `--lab NAME`, or the only one there is. */
 
-import { listLabs, readLab, type KnownLab, type LabRecord } from '../lab/record.js';
-import { labPaths } from '../lab/record.js';
+import { labPaths, listLabs, listPlaces, readLab, readPlace } from '../lab/record.js';
+import type { KnownLab, LabRecord, Place } from '../lab/record.js';
 import { CommandError } from './verb.js';
 
 export const LAB_FLAG = {
@@ -33,6 +33,27 @@ export function pickLab(name: string | undefined): RunningLab {
   if (running.length === 1) return running[0]!;
   if (running.length === 0) throw new CommandError(noLab());
   throw new CommandError(`${running.length} labs are running; choose one with --lab: ${names(running)}`);
+}
+
+/** Where hosts are: a lab, running or not, or the agents of a real host. For what needs no server. */
+export function pickPlace(name: string | undefined): Place {
+  if (name !== undefined) {
+    const place = readPlace(name);
+    if (place) return place;
+    throw new CommandError(`There is no lab "${name}"; ${listing()}`);
+  }
+  const places = listPlaces();
+  if (places.length === 1) return places[0]!;
+  return readPlace(pickLab(undefined).name)!;
+}
+
+/** One host of a place. */
+export function pickNode(place: Place, name: string): Place['nodes'][number] {
+  const node = place.nodes.find((one) => one.name === name);
+  if (node) return node;
+  throw new CommandError(
+    `Lab "${place.name}" has no host "${name}"; it has ${place.nodes.map((one) => one.name).join(', ')}`,
+  );
 }
 
 /** The server's socket of the lab that is meant. */

@@ -2,8 +2,8 @@
 
 import { getFromAgent, textOf } from './agent-request.js';
 import { OUTPUT, outputFormat, printJson } from './output.js';
-import { LAB_FLAG, pickLab } from './pick-lab.js';
-import { CommandError, defineVerb } from './verb.js';
+import { LAB_FLAG, pickNode, pickPlace } from './pick-lab.js';
+import { defineVerb } from './verb.js';
 
 export const tables = defineVerb({
   usage: ['tables [TABLE] [--node NODE]'],
@@ -19,16 +19,13 @@ export const tables = defineVerb({
   example: ['podwire tables fdb --node node1', 'podwire tables counters'],
   async run({ flags, args, io }) {
     const format = outputFormat(flags.output, ['json']);
-    const lab = pickLab(flags.lab);
-    const all = lab.record.nodes.map((node) => node.name);
-    if (flags.node !== undefined && !all.includes(flags.node))
-      throw new CommandError(`Lab "${lab.name}" has no host "${flags.node}"; it has ${all.join(', ')}`);
-    const nodes = flags.node === undefined ? all : [flags.node];
+    const place = pickPlace(flags.lab);
+    const nodes = flags.node === undefined ? place.nodes : [pickNode(place, flags.node)];
     const path = `/tables${args[0] === undefined ? '' : `/${encodeURIComponent(args[0])}`}`;
     const texts: [node: string, text: string][] = [];
-    for (const node of nodes) {
+    for (const { name: node } of nodes) {
       const query = format === 'json' ? '?output=json' : '';
-      texts.push([node, await textOf(await getFromAgent(lab.name, node, path + query))]);
+      texts.push([node, await textOf(await getFromAgent(place.name, node, path + query))]);
     }
     if (format === 'json')
       printJson(io, Object.fromEntries(texts.map(([node, text]) => [node, parsed(text)])));

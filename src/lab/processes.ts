@@ -10,6 +10,9 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 /** The environment variable that marks the processes of a lab; its value is the lab's directory. */
 export const LAB_DIR_VAR = 'PODWIRE_LAB_DIR';
 
+/** Where `ip netns` keeps the names of namespaces. Here too, because `sys/netns.ts` loads the FFI. */
+export const NETNS_DIR = '/run/netns';
+
 /** Whether a process exists that carries the mark of `labDir`. */
 export function belongsTo(pid: number, labDir: string): boolean {
   const environ = read(`/proc/${pid}/environ`);

@@ -3,7 +3,16 @@
  * runs it, `processes.json` which processes those are. Read by `status`, `exec`, `down` and by the next `up`.
  */
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+  type Dirent,
+} from 'node:fs';
 import { join } from 'node:path';
 import { agentPaths, labDir, runRoot } from '../agent/paths.js';
 import type { ChildState } from './supervisor.js';
@@ -40,17 +49,10 @@ export interface KnownLab {
 
 /** All labs of this machine, in order of name. */
 export function listLabs(): KnownLab[] {
-  let names: string[];
-  try {
-    names = readdirSync(runRoot(), { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
   // A real host's agent has a directory too, but no record and no supervisor: it is no lab.
-  return names.sort().flatMap((name) => readLab(name) ?? []);
+  return entries(runRoot())
+    .filter((entry) => entry.isDirectory())
+    .flatMap((entry) => readLab(entry.name) ?? []);
 }
 
 /** One lab; undefined when it has left nothing. */
@@ -59,6 +61,40 @@ export function readLab(name: string): KnownLab | undefined {
   const supervisorPid = readSupervisorPid(name);
   if (!record && supervisorPid === undefined) return undefined;
   return { name, ...(record && { record }), ...(supervisorPid !== undefined && { supervisorPid }) };
+}
+
+/** Hosts whose agents can be reached from here, with a lab around them or not. */
+export interface Place {
+  /** The lab; `host` for agents on real hosts. */
+  readonly name: string;
+  /** A real host has no namespace of its own. */
+  readonly nodes: readonly { readonly name: string; readonly netns?: string }[];
+}
+
+/** The hosts of a lab, running or not; those with an agent's socket where there is no record. */
+export function readPlace(name: string): Place | undefined {
+  const record = readLab(name)?.record;
+  if (record) return { name, nodes: record.nodes };
+  const nodes = entries(labDir(name)).flatMap((entry) => {
+    const node = /^(.+)\.sock$/.exec(entry.name)?.[1];
+    return node === undefined || node === 'server' ? [] : [{ name: node }];
+  });
+  return nodes.length > 0 ? { name, nodes } : undefined;
+}
+
+export const listPlaces = (): Place[] =>
+  entries(runRoot())
+    .filter((entry) => entry.isDirectory())
+    .flatMap((entry) => readPlace(entry.name) ?? []);
+
+/** What is in a folder, in order of name; nothing when it is not there. */
+function entries(dir: string): Dirent[] {
+  try {
+    return readdirSync(dir, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** Make the lab's directory with its record. */

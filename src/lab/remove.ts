@@ -9,10 +9,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { labDir } from '../agent/paths.js';
-import { NETNS_DIR } from '../sys/netns.js';
 import { ip } from '../sys/iproute2.js';
 import { runSync } from '../sys/command.js';
-import { processesOf, signal, waitGone } from './processes.js';
+import { NETNS_DIR, processesOf, signal, waitGone } from './processes.js';
 import { readLab } from './record.js';
 
 /** How long the supervisor may take to end its children. */
