@@ -11,6 +11,8 @@
 import { labSpec } from '../api/defaults.js';
 import { nodeAddress } from '../api/node.js';
 import type { ClusterView, Pod, PodStatus } from '../api/types.js';
+import { podMtu } from '../compile/compile.js';
+import { nodeAddresses } from '../compile/node-addresses.js';
 import type { Offload } from '../sys/tap.js';
 import { serveAgentApi } from './api/http.js';
 import { hostItems } from './host-items.js';
@@ -43,8 +45,6 @@ export interface AgentOptions {
   stop: AbortSignal;
 }
 
-/** VXLAN's headers over IPv4: by so much a pod's MTU is smaller than the underlay's. RFC 7348 §5. */
-const OVERLAY_BYTES = 50;
 const HEARTBEAT_MS = 10_000;
 
 /** Thrown where the agent waits when it was told to end. */
@@ -166,9 +166,14 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     endings.add('the source', () => source.close());
     await ending.orEnd(source.start(onView));
     const { underlay, podCidr } = await join();
+    const addresses = nodeAddresses(podCidr);
+    if (!addresses)
+      throw new Error(
+        `Cannot use pod CIDR "${podCidr}" of node "${node}": expected an IPv4 prefix up to /29`,
+      );
 
     const spec = labSpec(facts.view!.lab);
-    const mtu = spec.underlay.mtu - OVERLAY_BYTES;
+    const mtu = podMtu(spec.underlay.mtu);
     const path = await parts.startPacketPath({
       node: ourNode(facts)!,
       lab: facts.view!.lab,
@@ -206,7 +211,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     endings.add('host state', () => hostState.close());
     await hostState.apply(
       hostItems({
-        nodeCidr: podCidr,
+        addresses,
         podCidr: spec.podCIDR,
         serviceCidr: spec.serviceCIDR,
         nic: underlay.nic,

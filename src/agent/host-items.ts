@@ -5,8 +5,9 @@
  *
  * Who makes it, compares it and takes it back: `host-state.ts`.
  */
-import { formatIpv4, formatMac, macOfIpv4, parseCidr, cidrLast } from '../wire/address.js';
-import type { Cidr } from '../wire/address.js';
+import type { NodeAddresses } from '../compile/node-addresses.js';
+import { formatIpv4, formatMac } from '../wire/address.js';
+import type { Mac } from '../wire/address.js';
 import type { HostItem, HostSnapshot } from './host-state.js';
 
 /** The name of the host's own TAP. */
@@ -16,8 +17,8 @@ export const ROUTER_HOP = '169.254.1.1';
 
 /** What the list depends on. */
 export interface HostPlan {
-  /** This host's part of the pod CIDR, `10.244.1.0/24`. */
-  nodeCidr: string;
+  /** Gateway and router of this host's part of the pod CIDR. */
+  addresses: NodeAddresses;
   /** All pods of the cluster, and all Services. */
   podCidr: string;
   serviceCidr: string;
@@ -27,40 +28,7 @@ export interface HostPlan {
   mtu: number;
 }
 
-/** The addresses of a host's router and gateway, all from its part of the pod CIDR. */
-export interface RouterAddresses {
-  /** `.1`: the host's own address on pw0. */
-  gateway: string;
-  gatewayMac: string;
-  /** The last usable address, `.254`: the router's. */
-  router: string;
-  routerMac: string;
-}
-
-const cidrOf = (text: string): Cidr => {
-  const cidr = parseCidr(text);
-  if (!cidr)
-    throw new SyntaxError(`Cannot parse CIDR "${text}": expected an IPv4 prefix such as 10.244.1.0/24`);
-  return cidr;
-};
-
-const macText = (word: number): string => {
-  const mac = macOfIpv4(word);
-  return formatMac(mac.hi, mac.lo);
-};
-
-/** Gateway and router of the host whose pods are `nodeCidr`. */
-export const routerAddresses = (nodeCidr: string): RouterAddresses => {
-  const cidr = cidrOf(nodeCidr);
-  const gateway = cidr.base + 1;
-  const router = cidrLast(cidr) - 1;
-  return {
-    gateway: formatIpv4(gateway),
-    gatewayMac: macText(gateway),
-    router: formatIpv4(router),
-    routerMac: macText(router),
-  };
-};
+const macText = (mac: Mac): string => formatMac(mac.hi, mac.lo);
 
 /** A link's attributes. The link itself belongs to whoever made it, so there is nothing to take back. */
 const link = (dev: string, mac: string, mtu: number): HostItem => ({
@@ -147,9 +115,9 @@ const conf = (dev: string, name: string): string => `net/ipv4/conf/${dev}/${name
  * All host state of a node, in the order in which it is made.
  */
 export const hostItems = (plan: HostPlan): HostItem[] => {
-  const { gateway, gatewayMac, routerMac } = routerAddresses(plan.nodeCidr);
+  const gateway = formatIpv4(plan.addresses.gateway);
   return [
-    link(HOST_PORT, gatewayMac, plan.mtu),
+    link(HOST_PORT, macText(plan.addresses.gatewayMac), plan.mtu),
     address(HOST_PORT, gateway),
     localRule(HOST_PORT),
     // pw0 and the NIC forward; the global switch stays as it is. rp_filter would drop what pw0 delivers with a
@@ -157,7 +125,7 @@ export const hostItems = (plan: HostPlan): HostItem[] => {
     ...[HOST_PORT, plan.nic].map((dev) => sysctl(conf(dev, 'forwarding'), '1')),
     ...['all', HOST_PORT, plan.nic].map((dev) => sysctl(conf(dev, 'rp_filter'), '0')),
     sysctl(conf(HOST_PORT, 'accept_local'), '1'),
-    neighbor(ROUTER_HOP, routerMac, HOST_PORT),
+    neighbor(ROUTER_HOP, macText(plan.addresses.routerMac), HOST_PORT),
     route(plan.podCidr, ROUTER_HOP, HOST_PORT, gateway),
     route(plan.serviceCidr, ROUTER_HOP, HOST_PORT, gateway),
   ];

@@ -3,7 +3,8 @@
  * VTEP, see api/types.ts), what `kubectl get nodes -o wide` shows, and the Ready condition with its heartbeat.
  */
 import { arch, release, version } from 'node:os';
-import { formatMac, MAC_PREFIX_VTEP, parseCidr } from '../wire/address.js';
+import { nodeAddresses } from '../compile/node-addresses.js';
+import { formatMac } from '../wire/address.js';
 import {
   AGENT_ANNOTATION,
   FLANNEL_BACKEND_DATA,
@@ -13,12 +14,12 @@ import {
 import type { Condition, Node } from '../api/types.js';
 import { VERSION } from './version.js';
 
-/** The MAC address of a node's VTEP: from the base of its pod CIDR, so that it survives everything. */
-export const vtepMac = (podCidr: string): string => {
-  const cidr = parseCidr(podCidr);
-  if (!cidr)
-    throw new SyntaxError(`Cannot parse CIDR "${podCidr}": expected an IPv4 prefix such as 10.244.1.0/24`);
-  return formatMac(MAC_PREFIX_VTEP, cidr.base);
+/** flannel's word about a node's VTEP; nothing as long as there is no usable pod CIDR. */
+const backendData = (vni: number, podCidr: string | undefined): Record<string, string> => {
+  const mac = nodeAddresses(podCidr ?? '')?.vtepMac;
+  return mac
+    ? { [FLANNEL_BACKEND_DATA]: JSON.stringify({ VNI: vni, VtepMAC: formatMac(mac.hi, mac.lo) }) }
+    : {};
 };
 
 /**
@@ -33,7 +34,7 @@ export const nodeAnnotations = (
   [AGENT_ANNOTATION]: VERSION,
   [FLANNEL_PUBLIC_IP]: address,
   [FLANNEL_BACKEND_TYPE]: 'vxlan',
-  ...(podCidr && { [FLANNEL_BACKEND_DATA]: JSON.stringify({ VNI: vni, VtepMAC: vtepMac(podCidr) }) }),
+  ...backendData(vni, podCidr),
 });
 
 export interface NodeFacts {

@@ -9,7 +9,7 @@ import { labSpec, type FullLabSpec } from '../api/defaults.js';
 import type { Lab, LabSpec, Pod } from '../api/types.js';
 import { validate } from '../api/validate.js';
 import { cidrLast, cidrsOverlap, formatCidr, formatIpv4, parseCidr, type Cidr } from '../wire/address.js';
-import { checkObjects, ManifestError, type Located } from './manifest.js';
+import { checkObjects, ManifestError, type Located } from '../client/manifest.js';
 
 /** Real hosts run as lab `host`; a lab of that name would share their files. */
 const RESERVED_LABS = ['host'];

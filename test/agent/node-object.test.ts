@@ -1,15 +1,10 @@
 import t from 'tap';
-import { mergeNode, nodeObject, vtepMac } from '../../src/agent/node-object.js';
+import { mergeNode, nodeObject } from '../../src/agent/node-object.js';
 import { isExternalNode, isReady } from '../../src/api/node.js';
 import { AGENT_ANNOTATION, FLANNEL_BACKEND_DATA, FLANNEL_PUBLIC_IP } from '../../src/api/types.js';
 import { validate } from '../../src/api/validate.js';
 
 const FACTS = { name: 'node1', address: '192.168.50.1', vni: 1, now: '2026-01-01T00:00:00Z' };
-
-t.test('the MAC address of a VTEP is made from the base of the pod CIDR', async (t) => {
-  t.equal(vtepMac('10.244.1.0/24'), '0e:58:0a:f4:01:00');
-  t.throws(() => vtepMac('10.244.1.0'), { message: /Cannot parse CIDR "10.244.1.0"/ });
-});
 
 t.test("what an agent says of its node is a valid Node with flannel's annotations", async (t) => {
   const node = nodeObject({ ...FACTS, podCidr: '10.244.1.0/24' });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ManifestError, parseManifest, type Located } from '../../src/lab/manifest.js';
+import { ManifestError, parseManifest, type Located } from '../../src/client/manifest.js';
 import { freeUnderlays, planLab, type PlanOptions, type Taken } from '../../src/lab/plan.js';
 import { parseCidr } from '../../src/wire/address.js';
 

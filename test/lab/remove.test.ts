@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { LAB_DIR_VAR, isAlive, processesOf } from '../../src/lab/processes.js';
 import { labPaths, writeRecord } from '../../src/lab/record.js';
 import { hasTraces, removeLab } from '../../src/lab/remove.js';
-import { parseManifest } from '../../src/lab/manifest.js';
+import { parseManifest } from '../../src/client/manifest.js';
 import { planLab } from '../../src/lab/plan.js';
 import { makeUnderlay } from '../../src/lab/underlay.js';
 import { needsRoot } from '../lib/netns.js';

@@ -5,7 +5,7 @@ import {
   parseManifest,
   readManifests,
   type Located,
-} from '../../src/lab/manifest.js';
+} from '../../src/client/manifest.js';
 
 const POD = `apiVersion: v1
 kind: Pod
