@@ -37,6 +37,28 @@ export const FLAG_REPLIED = 1;
 export const FLAG_FIN_INI = 2;
 export const FLAG_FIN_TGT = 4;
 
+/** Values of {@link STATE}; how they follow each other: dataplane/conntrack/states.ts. */
+export const SYN_SENT = 1;
+export const SYN_RECEIVED = 2;
+export const ESTABLISHED = 3;
+export const CLOSING = 4;
+export const TIME_WAIT = 5;
+export const CLOSED = 6;
+export const UNREPLIED = 7;
+export const REPLIED = 8;
+
+export const STATE_NAMES = [
+  'free',
+  'syn-sent',
+  'syn-received',
+  'established',
+  'closing',
+  'time-wait',
+  'closed',
+  'unreplied',
+  'replied',
+] as const;
+
 /** Directions. */
 export const FROM_INI = 0;
 export const FROM_TGT = 1;

@@ -23,13 +23,7 @@ export const TO_ROUTER = -1;
 export const TO_ALL = -2;
 
 export function bridge(
-  {
-    frames,
-    ports,
-    segments,
-    fdb,
-    now,
-  }: Pick<Dataplane, 'frames' | 'ports' | 'segments' | 'fdb' | 'now'>,
+  { frames, ports, segments, fdb, now }: Pick<Dataplane, 'frames' | 'ports' | 'segments' | 'fdb' | 'now'>,
   f: number,
 ): number {
   const { v } = frames;

@@ -11,28 +11,18 @@
  */
 import * as ipv4 from '../../wire/ipv4.js';
 import * as tcp from '../../wire/tcp.js';
-import { FLAG_FIN_INI, FLAG_FIN_TGT, FROM_INI } from '../../tables/conntrack.js';
-
-export const SYN_SENT = 1;
-export const SYN_RECEIVED = 2;
-export const ESTABLISHED = 3;
-export const CLOSING = 4;
-export const TIME_WAIT = 5;
-export const CLOSED = 6;
-export const UNREPLIED = 7;
-export const REPLIED = 8;
-
-export const STATE_NAMES = [
-  'free',
-  'syn-sent',
-  'syn-received',
-  'established',
-  'closing',
-  'time-wait',
-  'closed',
-  'unreplied',
-  'replied',
-] as const;
+import {
+  CLOSED,
+  CLOSING,
+  ESTABLISHED,
+  FLAG_FIN_INI,
+  FLAG_FIN_TGT,
+  FROM_INI,
+  SYN_RECEIVED,
+  SYN_SENT,
+  TIME_WAIT,
+  UNREPLIED,
+} from '../../tables/conntrack.js';
 
 const SECOND = 1000;
 

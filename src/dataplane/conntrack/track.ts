@@ -22,19 +22,14 @@ import {
   SEEN_MS,
   STATE,
   TIMEOUT_MS,
-} from '../../tables/conntrack.js';
-import type { Dataplane } from '../dataplane.js';
-import { CONTINUE, DROP_ICMP_UNASKED, DROP_ICMP_UNRELATED } from '../verdict.js';
-import {
   CLOSED,
   REPLIED,
   TIME_WAIT,
   UNREPLIED,
-  finFlag,
-  firstTcpState,
-  nextTcpState,
-  timeoutMs,
-} from './states.js';
+} from '../../tables/conntrack.js';
+import type { Dataplane } from '../dataplane.js';
+import { CONTINUE, DROP_ICMP_UNASKED, DROP_ICMP_UNRELATED } from '../verdict.js';
+import { finFlag, firstTcpState, nextTcpState, timeoutMs } from './states.js';
 
 type Parts = Pick<Dataplane, 'frames' | 'conntrack' | 'routes' | 'now'>;
 

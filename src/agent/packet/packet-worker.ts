@@ -1,0 +1,172 @@
+/**
+ * The packet worker: the thread that moves packets. It blocks in `epoll_wait`, reads what its ports have, takes it through
+ * the host's pipeline and sends what comes out.
+ *
+ *     turn:  STOP? · updates · messages · each ready port → ingest · run
+ *
+ * It borrows every file descriptor from the main thread and closes none. It has no event loop: no timers, no console, no
+ * await. Its clock is read once a batch. docs/threads.md tells the contract.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import * as epoll from '../../sys/epoll.js';
+import * as eventfd from '../../sys/eventfd.js';
+import { read } from '../../sys/io.js';
+import { EPOLL_DATA, EPOLL_EVENT_SIZE } from '../../sys/layout.js';
+import { addressOf } from '../../sys/memory.js';
+import { DROP_PORT_SEND_FAILED, DROP_TUNNEL_SEND_FAILED } from '../../dataplane/verdict.js';
+import { BATCH, createHost, MAX_TAP_READ, type Driver } from '../../host/host.js';
+import {
+  EVENT_TAP_READS,
+  EVENT_TAP_WRITES,
+  EVENT_TUNNEL_READS,
+  EVENT_TUNNEL_WRITES,
+} from '../../tables/counters.js';
+import { PORT_TUNNEL } from '../../tables/ports.js';
+import { UpdateRing } from '../../tables/update-ring.js';
+import {
+  LONGEST_WAIT_MS,
+  STOP,
+  TUNNEL_SOCKETS,
+  TURNS,
+  type FromWorker,
+  type ToWorker,
+  type WorkerData,
+} from './contract.js';
+import { TapWriter } from './tap-writer.js';
+import { TunnelReceiver } from './tunnel-receiver.js';
+import { TunnelSender } from './tunnel-sender.js';
+
+/** Events of one epoll_wait, and frames read from one TAP a turn. */
+const MAX_EVENTS = 64;
+const TAP_BURST = 64;
+/** epoll's data for the eventfd; ports have their ids, from 1. */
+const WAKE = 0;
+
+const data = workerData as WorkerData;
+const main = parentPort!;
+const say = (message: FromWorker): void => main.postMessage(message);
+
+function start(): void {
+  const control = new Int32Array(data.control);
+  const ring = new UpdateRing(data.ring);
+  let nextBuffer = 0;
+  const senders = new Map<number, TunnelSender>();
+
+  const driver: Driver = {
+    send(outbox) {
+      let tunnel = 0;
+      for (let m = 0; m < outbox.count; m++) {
+        const port = outbox.port[m]!;
+        if (ports.kind[port] === PORT_TUNNEL) {
+          tunnel = port;
+          continue;
+        }
+        counters.events[EVENT_TAP_WRITES]!++;
+        if (taps.send(outbox, m, ports.handle[port]!) < 0) {
+          counters.drops[-DROP_PORT_SEND_FAILED]! += outbox.packets[m]!;
+          counters.portDrops[port]! += outbox.packets[m]!;
+        }
+      }
+      if (tunnel === 0) return;
+      const sender = senders.get(ports.handle[tunnel]!);
+      const lost = sender ? sender.send(outbox, tunnel) : outbox.count;
+      if (sender) counters.events[EVENT_TUNNEL_WRITES] = sender.calls;
+      if (lost === 0) return;
+      counters.drops[-DROP_TUNNEL_SEND_FAILED]! += lost;
+      counters.portDrops[tunnel]! += lost;
+    },
+  };
+
+  const host = createHost({
+    alloc: () => data.tables[nextBuffer++]!,
+    allocFrames: (bytes) => new ArrayBuffer(bytes),
+    seed: data.seed,
+    driver,
+    tunnelSockets: TUNNEL_SOCKETS,
+    capacities: data.capacities,
+  });
+  const { ports, counters, fdb } = host.dp;
+  const pool = addressOf(host.frames.b.u8);
+  const taps = new TapWriter(pool);
+  const receiver = new TunnelReceiver(host, pool, BATCH.slots);
+
+  const epfd = epoll.createEpoll();
+  epoll.add(epfd, data.wake, epoll.EPOLLIN, WAKE);
+  const events = new DataView(new ArrayBuffer(MAX_EVENTS * EPOLL_EVENT_SIZE));
+  const eventsAddress = addressOf(events);
+
+  /** Ports whose rows a transaction changes, with the handles they had. */
+  const changed = new Map<number, number>();
+  function applyUpdates(): void {
+    takeMessages();
+    ring.apply(host.dp.statics, (table, row) => {
+      if (host.dp.statics[table] === ports && !changed.has(row))
+        changed.set(row, ports.kind[row] === 0 ? -1 : ports.handle[row]!);
+    });
+    for (const [port, before] of changed) {
+      const after = ports.kind[port] === 0 ? -1 : ports.handle[port]!;
+      if (after === before) continue;
+      if (before >= 0) {
+        epoll.remove(epfd, before);
+        fdb.forgetPort(port);
+      }
+      if (after >= 0) epoll.add(epfd, after, epoll.EPOLLIN, port);
+    }
+    changed.clear();
+    say({ type: 'seen' });
+  }
+
+  function takeMessages(): void {
+    eventfd.drain(data.wake);
+    for (let item = receiveMessageOnPort(main); item; item = receiveMessageOnPort(main)) {
+      const message = item.message as ToWorker;
+      senders.set(
+        message.handle,
+        new TunnelSender(message.sockets, message.peerPort, pool, host.dp.vteps, (text) =>
+          say({ type: 'notice', text }),
+        ),
+      );
+    }
+  }
+
+  function readTap(port: number): void {
+    const fd = ports.handle[port]!;
+    for (let i = 0; i < TAP_BURST; i++) {
+      const at = host.tapRoom();
+      if (at < 0) return;
+      const len = read(fd, pool + at, MAX_TAP_READ);
+      counters.events[EVENT_TAP_READS]!++;
+      if (len <= 0) return;
+      host.ingestTap(port, len);
+    }
+  }
+
+  say({ type: 'ready' });
+  while (Atomics.load(control, STOP) === 0) {
+    control[TURNS]!++;
+    const count = epoll.wait(epfd, eventsAddress, MAX_EVENTS, LONGEST_WAIT_MS);
+    if (count < 0) throw new Error(`Cannot wait for packets: epoll_wait returned ${count}`);
+    let tunnel = 0;
+    // One batch for all that is ready; the tunnel has its own, since its slots are used once a run.
+    host.begin((Date.now() - data.startMs) | 0);
+    for (let i = 0; i < count; i++) {
+      const port = events.getUint32(i * EPOLL_EVENT_SIZE + EPOLL_DATA, true);
+      if (port === WAKE) takeMessages();
+      else if (ports.kind[port] === PORT_TUNNEL) tunnel = port;
+      else if (ports.kind[port] !== 0) readTap(port);
+    }
+    if (tunnel !== 0) {
+      counters.events[EVENT_TUNNEL_READS]!++;
+      receiver.receive(ports.handle[tunnel]!, tunnel);
+    }
+    host.run();
+    if (ring.hasNews()) applyUpdates();
+  }
+}
+
+try {
+  start();
+} catch (error) {
+  say({ type: 'fatal', text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+}
+main.close();

@@ -1,0 +1,79 @@
+/**
+ * Datagrams from the other hosts: up to a batch of slots in one `recvmmsg`, each slot one datagram or a train of equal ones
+ * that the kernel put together (UDP_GRO).
+ */
+import { recvmmsg } from '../../sys/io.js';
+import {
+  CMSG_DATA,
+  CMSG_LEVEL,
+  CMSG_TYPE,
+  MMSGHDR_SIZE,
+  MMSG_LENGTH,
+  MSG_CONTROL,
+  MSG_CONTROL_LENGTH,
+  MSG_IOV,
+  MSG_IOV_COUNT,
+  MSG_NAME,
+  MSG_NAME_LENGTH,
+  SIN_ADDRESS,
+  SOCKADDR_IN_SIZE,
+} from '../../sys/layout.js';
+import { SOL_UDP, UDP_GRO } from '../../sys/udp.js';
+import { SLOT, type Host } from '../../host/host.js';
+import { V4_MAPPED } from '../../wire/address.js';
+import { swap32 } from '../../wire/checksum.js';
+import { IOVEC, StructMemory } from './pointers.js';
+
+const CONTROL = 64;
+
+export class TunnelReceiver {
+  readonly #host: Host;
+  readonly #slots: number;
+  readonly #headers: StructMemory;
+  readonly #iovecs: StructMemory;
+  readonly #controls: StructMemory;
+  readonly #names: StructMemory;
+
+  /** @param pool  address of the frame pool */
+  constructor(host: Host, pool: number, slots: number) {
+    this.#host = host;
+    this.#slots = slots;
+    this.#headers = new StructMemory(slots * MMSGHDR_SIZE);
+    this.#iovecs = new StructMemory(slots * IOVEC);
+    this.#controls = new StructMemory(slots * CONTROL);
+    this.#names = new StructMemory(slots * SOCKADDR_IN_SIZE);
+    for (let i = 0; i < slots; i++) {
+      const header = i * MMSGHDR_SIZE;
+      this.#iovecs.putIovec(i * IOVEC, pool + host.slot(i), SLOT);
+      this.#headers.put64(header + MSG_NAME, this.#names.address + i * SOCKADDR_IN_SIZE);
+      this.#headers.put64(header + MSG_IOV, this.#iovecs.address + i * IOVEC);
+      this.#headers.put64(header + MSG_IOV_COUNT, 1);
+      this.#headers.put64(header + MSG_CONTROL, this.#controls.address + i * CONTROL);
+    }
+  }
+
+  /** Receive into the slots and ingest. @returns datagrams or trains received, or −errno */
+  receive(fd: number, port: number): number {
+    const headers = this.#headers.words;
+    for (let i = 0; i < this.#slots; i++) {
+      const header = (i * MMSGHDR_SIZE) >> 2;
+      headers[header + (MSG_NAME_LENGTH >> 2)] = SOCKADDR_IN_SIZE;
+      headers[header + (MSG_CONTROL_LENGTH >> 2)] = CONTROL;
+    }
+    const count = recvmmsg(fd, this.#headers.address, this.#slots, 0);
+    for (let i = 0; i < count; i++) {
+      const header = (i * MMSGHDR_SIZE) >> 2;
+      const len = headers[header + (MMSG_LENGTH >> 2)]!;
+      let segmentSize = len;
+      if (headers[header + (MSG_CONTROL_LENGTH >> 2)]! >= CMSG_DATA + 4) {
+        const control = (i * CONTROL) >> 2;
+        const words = this.#controls.words;
+        if (words[control + (CMSG_LEVEL >> 2)] === SOL_UDP && words[control + (CMSG_TYPE >> 2)] === UDP_GRO)
+          segmentSize = words[control + (CMSG_DATA >> 2)]!;
+      }
+      const sender = swap32(this.#names.words[(i * SOCKADDR_IN_SIZE + SIN_ADDRESS) >> 2]!) | 0;
+      this.#host.ingestTunnel(port, this.#host.slot(i), len, segmentSize, 0, 0, V4_MAPPED, sender);
+    }
+    return count;
+  }
+}
