@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +9,7 @@ import { parseManifest } from '../../src/client/manifest.js';
 import { planLab } from '../../src/lab/plan.js';
 import { makeUnderlay } from '../../src/lab/underlay.js';
 import { needsRoot } from '../lib/netns.js';
-import { cleanEnv, output } from '../lib/spawn.js';
+import { output, printed, start } from '../lib/spawn.js';
 
 const skip = needsRoot();
 // Lab names have 12 characters at most: pwt-PID is one, as long as the pid has 8.
@@ -27,15 +25,10 @@ function runDir(t: Test): void {
   });
 }
 
-/** A process that does not end by itself; killed with the test. */
-async function start(t: Test, argv: string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
-  const child = spawn(argv[0]!, argv.slice(1), { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'inherit'] });
-  const gone = once(child, 'exit');
-  t.teardown(async () => {
-    child.kill('SIGKILL');
-    await gone;
-  });
-  await once(child.stdout!, 'data');
+/** A process that says when it is up, and does not end by itself. */
+async function endless(t: Test, argv: string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
+  const child = start(t, argv, { env });
+  await printed(child, /up/);
   return child.pid!;
 }
 
@@ -49,10 +42,10 @@ t.test('a lab is removed with all that is in it, whoever made it', { skip }, asy
   await makeUnderlay(plan);
   output(['ip', 'netns', 'add', `${lab}.node1.default.web`]);
 
-  const marked = await start(t, SLEEP, { [LAB_DIR_VAR]: labPaths(lab).dir });
-  const inside = await start(t, ['ip', 'netns', 'exec', `${lab}.node1.default.web`, ...SLEEP]);
-  const stranger = await start(t, SLEEP);
-  const deaf = await start(t, ['sh', '-c', 'trap "" TERM; echo up; exec sleep 100'], {
+  const marked = await endless(t, SLEEP, { [LAB_DIR_VAR]: labPaths(lab).dir });
+  const inside = await endless(t, ['ip', 'netns', 'exec', `${lab}.node1.default.web`, ...SLEEP]);
+  const stranger = await endless(t, SLEEP);
+  const deaf = await endless(t, ['sh', '-c', 'trap "" TERM; echo up; exec sleep 100'], {
     [LAB_DIR_VAR]: labPaths(lab).dir,
   });
 
@@ -96,7 +89,7 @@ t.test('a supervisor is asked to end before its children are', { skip }, async (
     process.on('SIGTERM', () => { fs.writeFileSync(${JSON.stringify(words)}, 'asked'); process.exit(); });
     setInterval(() => {}, 1e6);
     console.log('up');`;
-  const pid = await start(t, [process.execPath, '-e', script], { [LAB_DIR_VAR]: dir });
+  const pid = await endless(t, [process.execPath, '-e', script], { [LAB_DIR_VAR]: dir });
   writeFileSync(labPaths(lab).pid, `${pid}\n`);
   await removeLab(lab);
   t.equal(readFileSync(words, 'utf8'), 'asked');
