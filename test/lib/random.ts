@@ -6,6 +6,8 @@ export interface Random {
   next(): number;
   /** An integer in [0, n). */
   int(n: number): number;
+  /** `n` bytes. */
+  bytes(n: number): Uint8Array;
   pick<T>(items: readonly T[]): T;
   shuffle<T>(items: readonly T[]): T[];
 }
@@ -22,6 +24,7 @@ export function random(seed: number): Random {
   return {
     next,
     int,
+    bytes: (n) => Uint8Array.from({ length: n }, () => int(256)),
     pick: (items) => items[int(items.length)]!,
     shuffle(items) {
       const result = [...items];
