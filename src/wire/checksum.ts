@@ -31,13 +31,15 @@ export function bytesOf(buffer: ArrayBufferLike): Bytes {
  * @param len  bytes; an odd last byte counts as if a zero followed
  */
 export function sum(b: Bytes, at: number, len: number): number {
+  // The walk below takes at least two bytes.
+  if (len < 2) return len === 0 ? 0 : b.u8[at]!;
   // From an odd offset on, every byte but the first lies in the other half of its machine word.
-  if ((at & 1) !== 0) return len === 0 ? 0 : b.u8[at]! + swap16(fold(sum(b, at + 1, len - 1)));
+  if ((at & 1) !== 0) return b.u8[at]! + swap16(fold(sum(b, at + 1, len - 1)));
   const { u32 } = b;
   let total = 0;
   let p = at;
   const end = at + len;
-  if ((p & 2) !== 0 && len >= 2) {
+  if ((p & 2) !== 0) {
     total = b.u16[p >> 1]!;
     p += 2;
   }
