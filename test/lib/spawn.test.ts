@@ -1,5 +1,5 @@
 import t from 'tap';
-import { output, printed, runSync, start } from './spawn.js';
+import { cleanEnv, output, printed, runSync, start } from './spawn.js';
 
 t.test('a child does not get what tap puts into our environment', async (t) => {
   const leaks = { NODE_OPTIONS: '--no-warnings', NODE_V8_COVERAGE: '/tmp/pwt', TAP_CHILD_ID: '7', TAP: '1' };
@@ -10,6 +10,8 @@ t.test('a child does not get what tap puts into our environment', async (t) => {
       if (value === undefined) delete process.env[name];
       else process.env[name] = value;
   });
+  t.notHas(cleanEnv(), leaks);
+  t.match(cleanEnv({ PWT: 'x' }), { PATH: String, PWT: 'x' });
   const seen = JSON.parse(output([process.execPath, '-p', 'JSON.stringify(process.env)'])) as object;
   for (const name of Object.keys(leaks)) t.notOk(name in seen, name);
   t.equal(runSync(['sh', '-c', 'echo $PWT'], { env: { PWT: 'x y' } }).stdout, 'x y\n');

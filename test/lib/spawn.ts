@@ -10,6 +10,15 @@ import type { Test } from 'tap';
 
 const LEAKS = /^(NODE_OPTIONS|NODE_V8_COVERAGE|TAP|TAP_.*|_TAPJS_.*)$/;
 
+/**
+ * The environment a user's shell would give, with `extra` on top. For what is not a Node program: a Node child of this very
+ * process gets tap's options all the same, unless {@link cleanArgv} starts it.
+ */
+export function cleanEnv(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !LEAKS.test(name));
+  return { ...Object.fromEntries(kept), ...extra };
+}
+
 /** The command line that runs a program in the environment of a user's shell, with `extra` on top. */
 export function cleanArgv(argv: readonly string[], extra: NodeJS.ProcessEnv = {}): string[] {
   const names = new Set(['NODE_OPTIONS', 'NODE_V8_COVERAGE']);
