@@ -21,7 +21,7 @@ export type Fragments = Columns<(typeof COLUMNS)[number]> & {
   readonly capacity: number;
   /** The row of a packet, or 0. */
   find(segment: number, src: number, dst: number, idProto: number, nowMs: number): number;
-  /** A first fragment: its row, anew when there is one already. */
+  /** A first fragment: its row. One that is there already stays as it is: the first to come says whose the packet is. */
   begin(segment: number, src: number, dst: number, idProto: number, ports: number, nowMs: number): number;
   /** Mark the bytes `[from, to)` of a packet as passed. @returns false, and marks nothing, when some have passed before */
   pass(row: number, from: number, to: number): boolean;
@@ -55,7 +55,8 @@ export function createFragments(alloc: Alloc, capacity: number, seed: number): F
         idProto[row] = id;
         index.set(inSegment, from, to, id, 0, row);
         map.fill(0, row * MAP, (row + 1) * MAP);
-      } else if (!isAlive(row, nowMs)) map.fill(0, row * MAP, (row + 1) * MAP);
+      } else if (isAlive(row, nowMs)) return row;
+      else map.fill(0, row * MAP, (row + 1) * MAP);
       ports[row] = portsWord;
       sinceMs[row] = nowMs;
       return row;
