@@ -19,6 +19,7 @@ export const VERBS: readonly VerbRow[] = [
   { name: 'down', summary: 'remove all of it', load: async () => (await import('./down.js')).down },
   { name: 'exec', summary: 'run a program in a pod or in a host', load: async () => (await import('./exec.js')).exec },
   { name: 'tables', summary: 'what the data plane really knows', load: async () => (await import('./tables.js')).tables },
+  { name: 'agent', summary: 'run one host', load: async () => (await import('./agent.js')).agent },
   { name: 'doctor', summary: 'what on this machine will bite you', load: async () => (await import('./doctor.js')).doctor },
   { name: 'supervise', summary: 'keep a lab running', hidden: true, load: async () => (await import('./supervise.js')).supervise },
 ];

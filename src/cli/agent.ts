@@ -1,0 +1,136 @@
+/**
+ * `podwire agent`: run one host. The supervisor of a lab starts it for each of the lab's nodes; on a real host or a VM
+ * it is started by hand or by systemd.
+ */
+
+import { hostname } from 'node:os';
+import { runAgent } from '../agent/agent.js';
+import { cleanUp } from '../agent/cleanup.js';
+import { createLogger, type Logger } from '../agent/log.js';
+import { startPacketPath } from '../agent/packet/packet-path.js';
+import { createPodRuntime } from '../agent/pods/runtime.js';
+import { preflight } from '../agent/preflight.js';
+import { createFilesSource } from '../agent/source/files.js';
+import type { ClusterSource } from '../agent/source/source.js';
+import { checkDnsLabel, checkDnsSubdomain } from '../api/rules.js';
+import type { Offload } from '../sys/tap.js';
+import { CommandError, defineVerb, UsageError } from './verb.js';
+
+/** The lab's name of a host that is in none. */
+const NO_LAB = 'host';
+const OFFLOADS: readonly Offload[] = ['all', 'tso', 'none'];
+/** An agent that cannot end in this time is ended; sooner than a supervisor would do it. */
+const LONGEST_END_MS = 4_000;
+
+export const agent = defineVerb({
+  usage: [
+    'agent [--node NODE] --server SOCKET [--iface NIC | --iface-can-reach ADDRESS]',
+    'agent [--node NODE] --objects FILE…',
+    'agent [--node NODE] --cleanup',
+  ],
+  description:
+    'Run one host: its pods, their network, and the tunnels to other hosts. The objects come from a server, or from ' +
+    'files that every host has a copy of. It logs JSON lines to standard error and ends on SIGTERM or SIGINT: pods go ' +
+    'on, what it changed on the host is taken back. With --cleanup it removes all that an agent left, pods included.',
+  options: {
+    node: { type: 'string', value: 'NODE', help: "this host's node (default: the host's name)" },
+    lab: { type: 'string', value: 'NAME', help: `the lab it belongs to (default: ${NO_LAB})` },
+    netns: { type: 'string', value: 'NETNS', help: 'the network namespace that plays the host' },
+    server: { type: 'string', value: 'SOCKET', help: "path of the server's socket" },
+    objects: {
+      type: 'string',
+      multiple: true,
+      value: 'FILE',
+      help: 'files or folders with Node, Pod, Namespace and Lab objects; watched',
+    },
+    iface: { type: 'string', value: 'NIC', help: 'the NIC that carries the tunnels' },
+    'iface-can-reach': { type: 'string', value: 'ADDRESS', help: 'take the NIC on the way to this address' },
+    offload: {
+      type: 'string',
+      value: OFFLOADS.join('|'),
+      help: 'what kernel and NIC may do for us (default: all)',
+    },
+    cleanup: { type: 'boolean', help: 'remove what an agent left on this host' },
+  },
+  args: { min: 0, max: Number.MAX_SAFE_INTEGER },
+  example: ['podwire agent --node vm1 --objects nodes.yaml pods.yaml', 'podwire agent --node vm1 --cleanup'],
+
+  async run({ flags, args }) {
+    const lab = flags.lab ?? NO_LAB;
+    const node = flags.node ?? hostname().toLowerCase();
+    refuse('lab', lab, checkDnsLabel(lab, 'lab'));
+    refuse('node', node, checkDnsSubdomain(node, 'node'));
+    const offload = flags.offload ?? 'all';
+    if (!isOffload(offload))
+      throw new UsageError(`Unknown value "${offload}" of --offload: expected one of ${OFFLOADS.join(', ')}`);
+    // `--objects a.yaml b.yaml`: the shell's * makes arguments of all but the first.
+    const files = flags.objects && [...flags.objects, ...args];
+    if (!files && args.length > 0) throw new UsageError(`Unexpected argument "${args[0]}"`);
+    const log = createLogger({ lab, node });
+    const { netns } = flags;
+
+    if (flags.cleanup) {
+      if (flags.server !== undefined || files)
+        throw new UsageError('--cleanup takes neither --server nor --objects');
+      const [problem] = preflight();
+      if (problem !== undefined) throw new CommandError(problem);
+      const problems = await cleanUp({ lab, node, netns, log, createPodRuntime });
+      if (problems.length > 0) throw new CommandError(problems.join('\n'));
+      return 0;
+    }
+
+    const source = makeSource(flags.server, files, lab, log);
+    return runAgent({
+      lab,
+      node,
+      netns,
+      iface: flags.iface,
+      canReach: flags['iface-can-reach'],
+      offload,
+      source,
+      parts: { startPacketPath, createPodRuntime },
+      log,
+      stop: stopOnSignals(log),
+    });
+  },
+});
+
+const isOffload = (word: string): word is Offload => (OFFLOADS as readonly string[]).includes(word);
+
+function refuse(what: string, name: string, problems: readonly { message: string }[]): void {
+  if (problems.length > 0) throw new UsageError(`Cannot use --${what} "${name}": ${problems[0]!.message}`);
+}
+
+function makeSource(
+  server: string | undefined,
+  files: readonly string[] | undefined,
+  lab: string,
+  log: Logger,
+): ClusterSource {
+  if (server !== undefined && files) throw new UsageError('Give either --server or --objects, not both');
+  if (files) return createFilesSource({ paths: files, lab, log });
+  if (server === undefined)
+    throw new UsageError('Say where the objects come from: --server SOCKET or --objects FILE…');
+  throw new CommandError('Cannot watch a server yet; give files with --objects');
+}
+
+/** Aborted by the first signal; a second one, or an end that takes too long, ends the process at once. */
+function stopOnSignals(log: Logger): AbortSignal {
+  const control = new AbortController();
+  const stop = (signal: NodeJS.Signals): void => {
+    if (control.signal.aborted) process.exit(1);
+    log.info({ signal }, 'Told to end');
+    control.abort();
+    setTimeout(() => {
+      log.fatal(`The agent did not end within ${LONGEST_END_MS / 1000} s: ended by force`);
+      process.exit(1);
+    }, LONGEST_END_MS).unref();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
+  const die = (error: unknown): void => {
+    log.fatal({ err: error }, 'The agent ends by an error that nobody expected');
+    process.exit(1);
+  };
+  process.on('uncaughtException', die).on('unhandledRejection', die);
+  return control.signal;
+}
