@@ -14,7 +14,7 @@ import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
 import { V4_MAPPED } from '../wire/address.js';
 import type { Dataplane } from './dataplane.js';
-import { CSUM_PARTIAL, GSO_NONE, GSO_TCPV4, GSO_UDP_L4 } from './frames.js';
+import { CSUM_PARTIAL, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, type Frames } from './frames.js';
 import {
   CONTINUE,
   DROP_IPV4_CHECKSUM,
@@ -34,7 +34,10 @@ export function parse(dp: Pick<Dataplane, 'frames'>, f: number): number {
   frames.etherType[f] = etherType;
   frames.l3[f] = l2 + ethernet.HEADER_LEN;
   frames.packets[f] = 1;
-  if (etherType !== ethernet.TYPE_IPV4) return frames.gso[f] === GSO_NONE ? CONTINUE : DROP_MALFORMED_OFFLOAD;
+  if (etherType !== ethernet.TYPE_IPV4)
+    return frames.gso[f] === GSO_NONE && isChecksumBehind(frames, f, frames.l3[f]!)
+      ? CONTINUE
+      : DROP_MALFORMED_OFFLOAD;
   return parseIpv4(dp, f);
 }
 
@@ -80,6 +83,7 @@ export function parseIpv4(dp: Pick<Dataplane, 'frames'>, f: number): number {
     if (proto === ipv4.TCP && l4Len < tcp.MIN_HEADER_LEN) return DROP_FRAGMENT_BOUNDS;
   }
 
+  if (!isChecksumPlaced(frames, f, proto, l4)) return DROP_MALFORMED_OFFLOAD;
   if (proto === ipv4.TCP) {
     if (headLeft < tcp.MIN_HEADER_LEN || !tcp.check(v, l4, l4Len) || tcp.headerLen(v, l4) > headLeft)
       return DROP_MALFORMED_L4;
@@ -100,6 +104,26 @@ export function parseIpv4(dp: Pick<Dataplane, 'frames'>, f: number): number {
   }
   return CONTINUE;
 }
+
+/**
+ * An unfinished checksum is that of the TCP or UDP header, or lies deeper inside (a pod's own tunnel). Anywhere else,
+ * finishing it would write into headers that earlier stages have judged, such as the source address.
+ */
+function isChecksumPlaced(frames: Frames, f: number, proto: number, l4: number): boolean {
+  if (frames.csum[f] !== CSUM_PARTIAL) return true;
+  const offset = frames.csumOffset[f]!;
+  if (frames.csumStart[f] === l4 && (proto === ipv4.TCP || proto === ipv4.UDP))
+    return offset === (proto === ipv4.TCP ? tcp.CHECKSUM : udp.CHECKSUM) && isChecksumBehind(frames, f, l4);
+  if (proto === ipv4.TCP) return false;
+  const headerLen = proto === ipv4.UDP || proto === ipv4.ICMP ? udp.HEADER_LEN : 0;
+  return isChecksumBehind(frames, f, l4 + headerLen);
+}
+
+/** Whether an unfinished checksum begins at `from` or later and its field lies within the frame. */
+const isChecksumBehind = (frames: Frames, f: number, from: number): boolean =>
+  frames.csum[f] !== CSUM_PARTIAL ||
+  (frames.csumStart[f]! >= from &&
+    frames.csumStart[f]! + frames.csumOffset[f]! + 2 <= frames.l2[f]! + frames.len[f]!);
 
 /** A super-frame is what it says: right protocol, sane segment size, unfinished checksum where it belongs. */
 function checkGso(

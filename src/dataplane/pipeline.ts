@@ -24,8 +24,10 @@ import { CONTINUE, DROP_NO_PORT, FLOOD, FORWARD } from './verdict.js';
  * @param f  row whose `inPort`, `segment`, `l2`, `len`, `headLen`, pieces and offload columns are set
  */
 export function pipeline(dp: Dataplane, f: number): number {
+  const parsed = parse(dp, f); //  RFC 1122 §3.2.1   lengths, checksum, headers
+  arrived(dp, f);
   let verdict =
-    parse(dp, f) || //           RFC 1122 §3.2.1   lengths, checksum, headers
+    parsed ||
     sourceGuard(dp, f) || //                       a pod speaks only for itself
     bridge(dp, f) || //          802.1Q §8.6       learn; which port, the router, or all
     answerArp(dp, f) || //       RFC 826           who has the gateway address?
@@ -49,6 +51,11 @@ function leave({ frames, ports }: Pick<Dataplane, 'frames' | 'ports'>, f: number
   const out = frames.outPort[f]!;
   if (out === TO_ALL) return FLOOD;
   return ports.kind[out] === 0 ? DROP_NO_PORT : FORWARD;
+}
+
+/** A super-frame counts as the packets that it stands for. */
+function arrived({ frames, counters }: Pick<Dataplane, 'frames' | 'counters'>, f: number): void {
+  counters.rxPackets[frames.inPort[f]!]! += frames.packets[f]! || 1;
 }
 
 function count(

@@ -206,7 +206,9 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
       !ipv4.isFragment(v, frames.l3[f]!) &&
       // A pod's own tunnel leaves the checksum of what it carries, not of the datagram.
       (frames.csum[f] !== CSUM_PARTIAL || frames.csumStart[f] === frames.l4[f]) &&
-      frames.len[f]! > UDP_HEADERS
+      frames.len[f]! > UDP_HEADERS &&
+      // Bytes behind the datagram are no data: collecting would make them so.
+      udp.length(v, frames.l4[f]!) === frames.len[f]! - (UDP_HEADERS - udp.HEADER_LEN)
     );
   }
 

@@ -30,7 +30,9 @@ export function createIngest(dp: Dataplane, runFull: () => void) {
     return f;
   }
 
+  /** What never becomes a row. Rows count where they are parsed. */
   function drop(port: number, verdict: number): void {
+    counters.rxPackets[port]!++;
     counters.drops[-verdict]!++;
     counters.portDrops[port]!++;
   }
@@ -59,7 +61,6 @@ export function createIngest(dp: Dataplane, runFull: () => void) {
         frames.csumOffset[f] = offset;
       }
       counters.rxBytes[port]! += frameLen;
-      counters.rxPackets[port]! += gsoType === 0 ? 1 : Math.ceil(frameLen / (frames.gsoSize[f]! || 1));
     },
 
     tunnel(
@@ -84,7 +85,6 @@ export function createIngest(dp: Dataplane, runFull: () => void) {
         }
         let l2 = at + from + vxlan.HEADER_LEN;
         const frameLen = datagramLen - vxlan.HEADER_LEN;
-        counters.rxPackets[port]!++;
         counters.rxBytes[port]! += frameLen;
         if ((l2 & 1) !== 0) {
           // Headers at odd offsets would make every checksum slow: copy the few frames that lie so.

@@ -28,6 +28,7 @@ export const EVENTS = [
   'tunnelReads',
   'tunnelWrites',
   'evicted',
+  'icmpErrors',
 ] as const;
 export const EVENT_BATCHES = 0;
 export const EVENT_PASSES = 1;
@@ -36,6 +37,8 @@ export const EVENT_TAP_WRITES = 3;
 export const EVENT_TUNNEL_READS = 4;
 export const EVENT_TUNNEL_WRITES = 5;
 export const EVENT_EVICTED = 6;
+/** ICMP errors that the router began to make: with them, all that came in is all that went on and all that was dropped. */
+export const EVENT_ICMP_ERRORS = 7;
 
 export function createCounters(alloc: Alloc, ports: number, reasons: number): Counters {
   const doubles = (n: number): Float64Array => new Float64Array(alloc(n * 8));

@@ -10,6 +10,7 @@ import * as icmp from '../../wire/icmp.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import { V4_MAPPED } from '../../wire/address.js';
 import { finish, store, sum } from '../../wire/checksum.js';
+import { EVENT_ICMP_ERRORS } from '../../tables/counters.js';
 import { TO_ROUTER } from '../bridge/bridge.js';
 import type { Dataplane } from '../dataplane.js';
 import { CSUM_AS_IS, FRAME_PHASE, GSO_NONE } from '../frames.js';
@@ -46,8 +47,11 @@ const ERROR_OF = Int32Array.from(REASONS, ([name]) => {
  */
 export function icmpError(dp: Dataplane, f: number, verdict: number): number {
   const typeAndCode = ERROR_OF[-verdict]!;
-  const { frames, segments, ports } = dp;
+  const { frames, segments, ports, counters } = dp;
   if (typeAndCode === 0 || !isDue(dp, f)) return verdict;
+  // From here on the row is the error's: one packet, whatever the frame stood for.
+  frames.packets[f] = 1;
+  counters.events[EVENT_ICMP_ERRORS]!++;
   if (!takeToken(dp)) return DROP_ICMP_RATE;
 
   const { v, b } = frames;
@@ -84,7 +88,6 @@ export function icmpError(dp: Dataplane, f: number, verdict: number): number {
   frames.csum[f] = CSUM_AS_IS;
   frames.proto[f] = ipv4.ICMP;
   frames.ports[f] = 0;
-  frames.packets[f] = 1;
   frames.s2[f] = frames.d2[f] = V4_MAPPED;
   frames.s3[f] = src;
   frames.d3[f] = dst;
