@@ -1,0 +1,123 @@
+/**
+ * The loop that feeds control: whatever changes, look at everything once and write what should be.
+ *
+ * Changes that come together are looked at together. A write that finds its object changed is dropped: whoever changed
+ * it has brought the loop round again. A store that cannot be written to (a full disk) is tried again after a second.
+ */
+import type { Logger } from 'pino';
+import { ApiError } from '../api/error.js';
+import { LAB, NAMESPACE, NODE, POD, apiVersionOf, type Kind } from '../api/kinds.js';
+import type { ApiObject, ClusterView, Lab, Namespace, Node, Pod } from '../api/types.js';
+import { compareCreation } from '../control/order.js';
+import { reconcile } from '../control/reconcile.js';
+import { prefixOf, REGISTRY, type Registry } from './registry.js';
+import { StoreError } from './store/store.js';
+
+const RETRY_MS = 1000;
+
+/** What control assumes while nobody has made a Lab. */
+const DEFAULT_LAB: Lab = { apiVersion: apiVersionOf(LAB), kind: LAB.kind, metadata: { name: 'default' } };
+
+export interface ControlLoop {
+  /** Stop; resolves when the last write is done. */
+  close(): Promise<void>;
+}
+
+/** @param fatal  told of an error of control itself, which no retry can mend */
+export async function startControlLoop(
+  registry: Registry,
+  log: Logger,
+  fatal: (error: unknown) => void,
+): Promise<ControlLoop> {
+  const { store } = registry;
+  const objects = new Map<Kind, Map<string, ApiObject>>();
+  const prefixes = [NAMESPACE, NODE, POD, LAB].map((kind) => ({
+    kind,
+    prefix: prefixOf({ kind, namespace: undefined }),
+  }));
+  const mapAt = (key: string): Map<string, ApiObject> | undefined => {
+    const found = prefixes.find(({ prefix }) => key.startsWith(prefix));
+    return found && objects.get(found.kind);
+  };
+  for (const { kind } of prefixes) objects.set(kind, new Map());
+  const { items, revision } = await store.range(REGISTRY);
+  for (const item of items) mapAt(item.key)?.set(item.key, registry.decode(item));
+
+  let isDirty = true;
+  let isRunning = false;
+  let isClosed = false;
+  let turn: NodeJS.Immediate | undefined;
+  let retry: NodeJS.Timeout | undefined;
+  let idle = (): void => {};
+
+  const list = <T extends ApiObject>(kind: Kind): T[] => [...objects.get(kind)!.values()] as T[];
+  const view = (): ClusterView => ({
+    lab: list<Lab>(LAB).sort(compareCreation)[0] ?? DEFAULT_LAB,
+    namespaces: list<Namespace>(NAMESPACE),
+    nodes: list<Node>(NODE),
+    pods: list<Pod>(POD),
+  });
+
+  const run = async (): Promise<void> => {
+    while (isDirty && !isClosed) {
+      isDirty = false;
+      const changes = reconcile(view(), Date.now(), 0);
+      // Together, so that they are one flush to disk.
+      const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));
+      for (const result of results) {
+        if (result.status === 'fulfilled') continue;
+        const error: unknown = result.reason;
+        if (error instanceof StoreError) {
+          log.error({ err: error }, 'control could not write; it tries again');
+          retry ??= setTimeout(() => {
+            retry = undefined;
+            wake();
+          }, RETRY_MS);
+        } else if (error instanceof ApiError) {
+          // Somebody was faster: the object is gone, or what it should get is taken. The next view knows.
+          log.debug({ err: error }, 'control was overtaken');
+        } else throw error;
+      }
+    }
+  };
+  const wake = (): void => {
+    isDirty = true;
+    if (isRunning || isClosed) return;
+    turn ??= setImmediate(() => {
+      turn = undefined;
+      isRunning = true;
+      run()
+        .catch(fatal)
+        .finally(() => {
+          isRunning = false;
+          idle();
+          if (isDirty) wake();
+        });
+    });
+  };
+
+  const watch = store.watch({
+    prefix: REGISTRY,
+    from: revision + 1,
+    events: (events) => {
+      for (const { key, current } of events) {
+        const map = mapAt(key);
+        if (current) map?.set(key, registry.decode(current));
+        else map?.delete(key);
+      }
+      wake();
+    },
+    failed: fatal,
+  });
+  wake();
+
+  return {
+    async close() {
+      isClosed = true;
+      watch.close();
+      clearImmediate(turn);
+      clearTimeout(retry);
+      if (isRunning) await new Promise<void>((resolve) => (idle = resolve));
+    },
+  };
+}
