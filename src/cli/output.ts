@@ -29,9 +29,10 @@ export const printJson = (io: Io, value: unknown): void => {
   io.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
 };
 
+/** Quotes what readers of YAML 1.1 would take for a time or a boolean. */
 export async function printYaml(io: Io, value: unknown): Promise<void> {
   const { stringify } = await import('yaml');
-  io.stdout.write(stringify(value, { lineWidth: 0 }));
+  io.stdout.write(stringify(value, { lineWidth: 0, version: '1.1' }));
 }
 
 /**

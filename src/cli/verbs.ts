@@ -16,10 +16,17 @@ export interface VerbRow {
 
 // prettier-ignore
 export const VERBS: readonly VerbRow[] = [
+  { name: 'up', summary: 'bring a lab up', load: async () => (await import('./up.js')).up },
   { name: 'down', summary: 'remove all of it', load: async () => (await import('./down.js')).down },
+  { name: 'status', summary: 'labs, nodes, pods, problems', load: async () => (await import('./status.js')).status },
+  { name: 'apply', summary: 'make objects be as a file says', load: async () => (await import('./apply.js')).apply },
+  { name: 'get', summary: 'show objects', load: async () => (await import('./get.js')).get },
+  { name: 'delete', summary: 'delete objects', load: async () => (await import('./delete.js')).deleteVerb },
   { name: 'exec', summary: 'run a program in a pod or in a host', load: async () => (await import('./exec.js')).exec },
+  { name: 'logs', summary: 'what a container wrote', load: async () => (await import('./logs.js')).logs },
   { name: 'tables', summary: 'what the data plane really knows', load: async () => (await import('./tables.js')).tables },
   { name: 'agent', summary: 'run one host', load: async () => (await import('./agent.js')).agent },
   { name: 'doctor', summary: 'what on this machine will bite you', load: async () => (await import('./doctor.js')).doctor },
+  { name: 'server', summary: 'the API of a cluster', load: async () => (await import('./server.js')).server },
   { name: 'supervise', summary: 'keep a lab running', hidden: true, load: async () => (await import('./supervise.js')).supervise },
 ];
