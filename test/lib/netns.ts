@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import process from 'node:process';
-import type { Test } from 'tap';
+import type { TestScope } from './scope.js';
 import { output } from './spawn.js';
 
 let made = 0;
@@ -22,7 +22,7 @@ export function needsRoot(): string | false {
 }
 
 /** Make a network namespace with `lo` up that lives as long as the test. Its name. */
-export function makeNetns(t: Test): string {
+export function makeNetns(t: TestScope): string {
   const name = testName((made += 1));
   output(['ip', 'netns', 'add', name]);
   t.teardown(() => void output(['ip', 'netns', 'del', name]));
@@ -31,7 +31,7 @@ export function makeNetns(t: Test): string {
 }
 
 /** Two namespaces joined by a veth pair: `eth0` in each, with 192.0.2.1/24 and 192.0.2.2/24, up. */
-export function makePair(t: Test): [string, string] {
+export function makePair(t: TestScope): [string, string] {
   const a = makeNetns(t);
   const b = makeNetns(t);
   output(['ip', '-batch', '-'], `link add eth0 netns ${a} type veth peer name eth0 netns ${b}\n`);

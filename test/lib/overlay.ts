@@ -5,7 +5,7 @@
  * The underlay is `192.0.2.0/24` (RFC 5737), host i is `.i`; pods are those of the default pod CIDR.
  */
 import { pino } from 'pino';
-import type { Test } from 'tap';
+import type { TestScope } from './scope.js';
 import { startPacketPath } from '../../src/agent/packet/packet-path.js';
 import { hostItems } from '../../src/agent/host-items.js';
 import { openHostState } from '../../src/agent/host-state.js';
@@ -49,12 +49,12 @@ const MTU = 1450;
 export class Overlay {
   readonly underlay: string;
   readonly hosts: Host[] = [];
-  readonly #t: Test;
+  readonly #t: TestScope;
   readonly #pods: Pod[] = [];
   readonly #isWireTrue: boolean;
 
   /** @param isWireTrue  false: a plain veth, across which the kernel passes super-frames and unfinished checksums */
-  constructor(t: Test, isWireTrue = true) {
+  constructor(t: TestScope, isWireTrue = true) {
     this.#t = t;
     this.#isWireTrue = isWireTrue;
     this.underlay = makeNetns(t);
@@ -245,7 +245,7 @@ export function pings(from: TestPod | Host, to: string, count = 3): number {
  * @returns what the sender and what the receiver saw: `BYTES SHA256`, equal when all is well
  */
 export async function transfer(
-  t: Test,
+  t: TestScope,
   from: TestPod,
   to: TestPod,
   bytes: number,

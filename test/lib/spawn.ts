@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import type { Test } from 'tap';
+import type { TestScope } from './scope.js';
 
 const LEAKS = /^(NODE_OPTIONS|NODE_V8_COVERAGE|TAP|TAP_.*|_TAPJS_.*)$/;
 
@@ -65,7 +65,7 @@ export function output(argv: readonly string[], input?: string): string {
 }
 
 /** Start a program that ends with the test: it is killed, by its own pid, in the test's teardown. */
-export function start(t: Test, argv: readonly string[], options: SpawnOptions = {}): ChildProcess {
+export function start(t: TestScope, argv: readonly string[], options: SpawnOptions = {}): ChildProcess {
   const { env, ...rest } = options;
   const [command, ...args] = cleanArgv(argv, env);
   const child = spawn(command, args, { stdio: 'pipe', ...rest });
