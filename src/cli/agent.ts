@@ -11,8 +11,10 @@ import { startPacketPath } from '../agent/packet/packet-path.js';
 import { createPodRuntime } from '../agent/pods/runtime.js';
 import { preflight } from '../agent/preflight.js';
 import { createFilesSource } from '../agent/source/files.js';
+import { createServerSource } from '../agent/source/server.js';
 import type { ClusterSource } from '../agent/source/source.js';
 import { checkDnsLabel, checkDnsSubdomain } from '../api/rules.js';
+import { createClient } from '../client/client.js';
 import type { Offload } from '../sys/tap.js';
 import { CommandError, defineVerb, UsageError } from './verb.js';
 
@@ -111,7 +113,12 @@ function makeSource(
   if (files) return createFilesSource({ paths: files, lab, log });
   if (server === undefined)
     throw new UsageError('Say where the objects come from: --server SOCKET or --objects FILE…');
-  throw new CommandError('Cannot watch a server yet; give files with --objects');
+  return createServerSource({
+    client: createClient({ socketPath: server }),
+    name: `server ${server}`,
+    lab,
+    log,
+  });
 }
 
 /** Aborted by the first signal; a second one, or an end that takes too long, ends the process at once. */

@@ -1,0 +1,150 @@
+/**
+ * A cluster from a server: four lists, watched; and what became of our pods and our node, sent back.
+ *
+ * When the server is away, what was known stays in force and reports wait; when it is back, the newest of them go out.
+ */
+import { ApiError } from '../../api/error.js';
+import { equal } from '../../api/json.js';
+import { LAB, NAMESPACE, NODE, POD } from '../../api/kinds.js';
+import type { Kind } from '../../api/kinds.js';
+import { keyOf } from '../../api/types.js';
+import type { ApiObject, Lab, Node, Pod } from '../../api/types.js';
+import type { Client } from '../../client/client.js';
+import { createInformer } from '../../client/informer.js';
+import type { Informer } from '../../client/informer.js';
+import type { Logger } from '../log.js';
+import { mergeNode } from '../node-object.js';
+import { createOutbox } from './outbox.js';
+import type { ClusterSource } from './source.js';
+
+export interface ServerSourceOptions {
+  client: Client;
+  /** The server in words. */
+  name: string;
+  /** The lab's name when the server has no Lab object. */
+  lab: string;
+  log: Logger;
+}
+
+/** How long {@link ClusterSource.close} waits for what was reported last. */
+const LAST_REPORTS_MS = 1_000;
+
+/** How often a report is made afresh at once because somebody else wrote the same object meanwhile. */
+const MOST_CONFLICTS = 5;
+
+/** Do what begins with a look at the object again, as long as somebody else is faster. */
+const afresh = async (send: () => Promise<void>): Promise<void> => {
+  for (let turn = 1; ; turn++)
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof ApiError && error.reason === 'Conflict') || turn === MOST_CONFLICTS) throw error;
+    }
+};
+
+/** Watch a server. */
+export const createServerSource = ({ client, name, lab, log }: ServerSourceOptions): ClusterSource => {
+  const outbox = createOutbox();
+  const informers: Informer<never>[] = [];
+  /** Lists that are not up to date, and why. */
+  const troubles = new Map<string, string>();
+  let tell = (): void => undefined;
+  let isScheduled = false;
+
+  /** Several lists change together when a pod is placed: one view for all of them. */
+  const schedule = (): void => {
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(() => {
+      isScheduled = false;
+      tell();
+    });
+  };
+
+  const trouble = (plural: string, error: Error | undefined): void => {
+    const before = troubles.size;
+    if (error) troubles.set(plural, error.message);
+    else troubles.delete(plural);
+    if (before === 0 && error) log.warn(`${error.message}; what is known stays in force`);
+    if (before > 0 && troubles.size === 0) log.info('The server answers again');
+  };
+
+  /** A list that stays up to date. */
+  const follow = <T extends ApiObject>(kind: Kind<T>): (() => T[]) => {
+    const informer = createInformer<T>(client, kind, {
+      changed: schedule,
+      trouble: (error) => trouble(kind.plural, error),
+    });
+    informers.push(informer as unknown as Informer<never>);
+    return () => [...informer.items.values()];
+  };
+
+  const sendNode = async (said: Node): Promise<void> => {
+    const { name: nodeName } = said.metadata;
+    let current =
+      (await client.get(NODE, nodeName)) ?? (await client.create<Node>({ ...said, status: undefined }));
+    const next = mergeNode(current, said);
+    if (!equal(next.metadata, current.metadata))
+      current = await client.update<Node>({ ...current, metadata: next.metadata });
+    await client.updateStatus<Node>({ ...current, status: next.status });
+  };
+
+  const sendPod = async (pod: Pod, status: Pod['status']): Promise<void> => {
+    const { name: podName, namespace, uid } = pod.metadata;
+    const current = await client.get(POD, podName, namespace);
+    if (!current || current.metadata.uid !== uid) return; // gone, or another of the same name
+    const next = { ...current, status: { ...current.status, ...status } };
+    if (!equal(next.status, current.status)) await client.updateStatus(next);
+  };
+
+  /** Reports of a pod, of which only the newest counts: that it is gone comes after all others. */
+  const lane = (pod: Pod): string => `pod ${keyOf(pod)} ${pod.metadata.uid}`;
+
+  return {
+    name,
+    saysAddresses: false,
+    async start(changed) {
+      const labs = follow<Lab>(LAB);
+      const namespaces = follow(NAMESPACE);
+      const nodes = follow(NODE);
+      const pods = follow(POD);
+      await Promise.all(informers.map((informer) => informer.start()));
+      tell = () =>
+        changed({
+          lab: labs().find((one) => one.metadata.name === lab) ?? {
+            apiVersion: 'podwire.dev/v1alpha1',
+            kind: 'Lab',
+            metadata: { name: lab },
+          },
+          namespaces: namespaces(),
+          nodes: nodes(),
+          pods: pods(),
+        });
+      tell();
+    },
+    reportPod: (pod, status) => outbox.put(lane(pod), () => afresh(() => sendPod(pod, status))),
+    podRemoved: (pod) =>
+      outbox.put(lane(pod), () =>
+        client
+          .remove(POD, pod.metadata.name, pod.metadata.namespace, {
+            gracePeriodSeconds: 0,
+            uid: pod.metadata.uid,
+          })
+          .catch((error: unknown) => {
+            // Somebody else was faster, and perhaps made another of the same name.
+            if (!(error instanceof ApiError && [404, 409].includes(error.code))) throw error;
+          }),
+      ),
+    reportNode: (node) => outbox.put('node', () => afresh(() => sendNode(node))),
+    problems: () => [
+      ...new Set(troubles.values()),
+      ...outbox.problems().map((problem) => `A report waits: ${problem}`),
+    ],
+    async close() {
+      await outbox.close(LAST_REPORTS_MS);
+      tell = () => undefined;
+      for (const informer of informers) informer.close();
+      client.close();
+    },
+  };
+};
