@@ -71,9 +71,12 @@ export interface Client {
       event(event: WatchEvent<T>): void;
     },
   ): Promise<void>;
-  /** End idle connections. */
+  /** End all connections, also those of watches. */
   close(): void;
 }
+
+/** Calls that run at once; more would overrun the server's queue of connections (EAGAIN on a path socket). */
+const MAX_CONNECTIONS = 32;
 
 export interface ClientOptions {
   readonly socketPath: string;
@@ -81,7 +84,9 @@ export interface ClientOptions {
 
 /** A client; it connects when it is first used. */
 export function createClient({ socketPath }: ClientOptions): Client {
-  const agent = new Agent({ keepAlive: true });
+  const agent = new Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
+  // Watches never end, so they must not use up the connections of calls.
+  const watchAgent = new Agent();
 
   const open = (method: string, path: string, body?: unknown, type?: string, signal?: AbortSignal) =>
     new Promise<IncomingMessage>((resolve, reject) => {
@@ -91,7 +96,10 @@ export function createClient({ socketPath }: ClientOptions): Client {
         headers['content-type'] = type ?? 'application/json';
         headers['content-length'] = Buffer.byteLength(text);
       }
-      const request = httpRequest({ socketPath, agent, method, path, headers, signal }, resolve);
+      const request = httpRequest(
+        { socketPath, agent: signal ? watchAgent : agent, method, path, headers, signal },
+        resolve,
+      );
       request.once('error', (error: NodeJS.ErrnoException) => {
         // The server had closed an idle connection when we took it. EPIPE: it has not seen the request. ECONNRESET: it
         // may have, so what would do harm twice is not repeated.
@@ -200,7 +208,10 @@ export function createClient({ socketPath }: ClientOptions): Client {
         if (!signal.aborted) throw unreachable(error as NodeJS.ErrnoException);
       }
     },
-    close: () => agent.destroy(),
+    close() {
+      agent.destroy();
+      watchAgent.destroy();
+    },
   };
   return client;
 }

@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve as resolvePath } from 'node:path';
 import { pino } from 'pino';
 import { createClient, type Client } from '../../src/client/client.js';
 import { createServer, type Server } from '../../src/server/server.js';
@@ -28,13 +28,17 @@ export interface Answer {
 
 const log = pino({ level: 'silent' });
 
-export async function startServer(t: { teardown(fn: () => Promise<void>): void }): Promise<TestServer> {
+/** @param data  folder of the store; default: one of its own */
+export async function startServer(
+  t: { teardown(fn: () => Promise<void>): void },
+  data = 'store',
+): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), `pwt-${process.pid}-server-`));
   const socketPath = join(folder, 'server.sock');
   const client = createClient({ socketPath });
-  const start = (data = 'store'): Promise<Server> =>
+  const start = (path = data): Promise<Server> =>
     createServer({
-      data: join(folder, data),
+      data: resolvePath(folder, path),
       socketPath,
       log,
       fatal: (error) => {
@@ -55,9 +59,9 @@ export async function startServer(t: { teardown(fn: () => Promise<void>): void }
     socketPath,
     client,
     stop,
-    async restart({ data } = {}) {
+    async restart(options) {
       await stop();
-      server = await start(data);
+      server = await start(options?.data);
     },
     call: (method, path, body, headers = {}) => call(socketPath, method, path, body, headers),
   };

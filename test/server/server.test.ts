@@ -1,5 +1,8 @@
-import { statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
 import { LAB, NAMESPACE, NODE, POD } from '../../src/api/kinds.js';
@@ -273,6 +276,12 @@ t.test('update changes all but status, status changes nothing else', async (t) =
   t.match(reported, { spec: { unschedulable: true }, status: { nodeInfo: { a: 'b' } } });
 });
 
+t.test('more calls at once than a socket takes connections', async (t) => {
+  const { client } = await startServer(t);
+  await Promise.all(Array.from({ length: 800 }, () => client.get(NODE, 'nobody')));
+  t.pass('all are answered');
+});
+
 t.test('an update that changes nothing writes nothing', async (t) => {
   const server = await startServer(t);
   await server.client.create(node('node1'));
@@ -542,6 +551,29 @@ t.test('what was written survives the server', async (t) => {
   t.same(await server.client.get(POD, 'a', 'default'), before);
   await server.client.create(pod('b'));
   t.equal((await placed(server, 'b')).status?.podIP, '10.244.1.3');
+});
+
+const skip = process.getuid?.() === 0 ? false : 'mounting a tmpfs needs root';
+
+t.test('on a full disk a write is refused with the reason, and all else goes on', { skip }, async (t) => {
+  const mount = mkdtempSync(join(tmpdir(), `pwt-${process.pid}-full-`));
+  t.teardown(() => rmSync(mount, { recursive: true, force: true }));
+  t.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', mount]).status, 0);
+  t.teardown(() => spawnSync('umount', [mount]));
+  const { client, call } = await startServer(t, join(mount, 'store'));
+  const ballast = join(mount, 'ballast');
+  writeFileSync(ballast, Buffer.alloc(500_000));
+  const big = (i: number) => call('POST', PODS, pod(`p${i}`, {}, { annotations: { a: 'x'.repeat(50_000) } }));
+  let count = 0;
+  let answer = await big(count);
+  while (answer.code === 201) answer = await big(++count);
+  t.match(answer, {
+    code: 500,
+    body: { kind: 'Status', message: /^Cannot write to the store: no space left on the disk of / },
+  });
+  t.equal((await client.list(POD)).items.length, count);
+  rmSync(ballast);
+  t.equal((await big(count)).code, 201);
 });
 
 t.test('without a server a client says what is wrong', async (t) => {

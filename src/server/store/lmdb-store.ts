@@ -21,6 +21,7 @@
  * KEEP_REVISIONS have gathered; who watches from before that gets a CompactedError and lists again. One process owns
  * the folder.
  */
+import { statfsSync } from 'node:fs';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import {
   CompactedError,
@@ -40,6 +41,8 @@ import {
 const KEEP_REVISIONS = 10_000;
 /** Revisions that one transaction of a compaction forgets, so that none takes long. */
 const COMPACT_STEP = 1_000;
+/** A disk with less room than this is full. */
+const FULL_BYTES = 1 << 20;
 
 type Stored = Omit<KeyValue, 'key'>;
 
@@ -66,6 +69,7 @@ class LmdbStore implements Store {
   readonly #keys: Database<Stored, string>;
   readonly #history: Database<StoreEvent[], number>;
   readonly #meta: Database<number, string>;
+  readonly #path: string;
   readonly #keep: number;
   readonly #watchers = new Set<WatchOptions>();
   #queue: Pending[] = [];
@@ -76,6 +80,7 @@ class LmdbStore implements Store {
   #compacted: number;
 
   constructor({ path, keepRevisions = KEEP_REVISIONS }: LmdbStoreOptions) {
+    this.#path = path;
     this.#keep = keepRevisions;
     this.#env = open({ path, noSubdir: false, maxDbs: 3, overlappingSync: false });
     this.#keys = this.#env.openDB({ name: 'keys' });
@@ -163,7 +168,7 @@ class LmdbStore implements Store {
         }),
       );
     } catch (cause) {
-      const error = new StoreError(cause);
+      const error = this.#explain(cause);
       for (const { reject } of batch) reject(error);
       return;
     }
@@ -264,11 +269,20 @@ class LmdbStore implements Store {
           this.#meta.put('compacted', to);
         });
       } catch (cause) {
-        throw new StoreError(cause);
+        throw this.#explain(cause);
       }
       this.#compacted = to;
       await new Promise(setImmediate);
     }
+  }
+
+  #explain(cause: unknown): StoreError {
+    const why = cause instanceof Error ? cause.message.split(':')[0]! : String(cause);
+    // A page of which only a part found room is an "Input/output error" to LMDB.
+    const { bavail, bsize } = statfsSync(this.#path);
+    const isFull =
+      why === 'No space left on device' || (why === 'Input/output error' && bavail * bsize < FULL_BYTES);
+    return new StoreError(isFull ? `no space left on the disk of "${this.#path}"` : why, cause);
   }
 
   async close(): Promise<void> {

@@ -103,9 +103,8 @@ export class CompactedError extends Error {
 
 /** A write failed; the disk is full, for instance. The store stays as it was and can be used on. */
 export class StoreError extends Error {
-  constructor(cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    super(`Cannot write to the store: ${why.split(':')[0]}`, { cause });
+  constructor(why: string, cause?: unknown) {
+    super(`Cannot write to the store: ${why}`, { cause });
     this.name = 'StoreError';
   }
 }

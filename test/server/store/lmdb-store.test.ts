@@ -271,7 +271,7 @@ t.test('a full disk gives an error, and the store opens and writes again', { ski
     );
   }
   t.match(error, StoreError);
-  t.match((error as Error).message, 'Cannot write to the store: No space left on device');
+  t.match((error as Error).message, `Cannot write to the store: no space left on the disk of "${path}"`);
   t.equal(store.revision, written + 1, 'a write that failed has no revision');
   t.equal((await store.range('/')).items.length, written, 'it can still be read');
   await store.close();
