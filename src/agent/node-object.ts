@@ -2,7 +2,8 @@
  * The Node object as its own agent writes it: addresses, flannel's annotations (what peers need to know of its
  * VTEP, see api/types.ts), what `kubectl get nodes -o wide` shows, and the Ready condition with its heartbeat.
  */
-import { arch, release, version } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { arch, release } from 'node:os';
 import { nodeAddresses } from '../compile/node-addresses.js';
 import { formatMac } from '../wire/address.js';
 import {
@@ -51,6 +52,15 @@ export interface NodeFacts {
 /** Kubernetes' architecture names are Go's. */
 const goArch = (): string => ({ x64: 'amd64', ia32: '386' })[arch() as string] ?? arch();
 
+/** The distribution's name for itself. os-release(5). */
+const osImage = (): string => {
+  try {
+    return /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux';
+  } catch {
+    return 'Linux';
+  }
+};
+
 /** What the agent says of its node. The source merges it into the object that is there. */
 export const nodeObject = (facts: NodeFacts): Node => {
   const ready: Condition & { lastHeartbeatTime: string } = {
@@ -82,7 +92,7 @@ export const nodeObject = (facts: NodeFacts): Node => {
       nodeInfo: {
         architecture: goArch(),
         operatingSystem: 'linux',
-        osImage: version(),
+        osImage: osImage(),
         kernelVersion: release(),
         kubeletVersion: `v${VERSION}-podwire`,
         containerRuntimeVersion: `podwire://${VERSION}`,
