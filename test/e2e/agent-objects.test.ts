@@ -79,7 +79,12 @@ t.test('two hosts from the same file', { skip: needsRoot() }, async (t) => {
   });
 
   t.test('a pod that is added to the file is there soon after, one that is taken out is gone', async (t) => {
-    write(pod('client', 'vm1', 'alpine'), pod('near', 'vm1', 'nginx'), pod('web', 'vm2', 'nginx'), pod('zoe', 'vm2', 'alpine'));
+    write(
+      pod('client', 'vm1', 'alpine'),
+      pod('near', 'vm1', 'nginx'),
+      pod('web', 'vm2', 'nginx'),
+      pod('zoe', 'vm2', 'alpine'),
+    );
     await until(() => isReached(at('client'), '10.244.2.3'));
     write(pod('client', 'vm1', 'alpine'), pod('near', 'vm1', 'nginx'), pod('web', 'vm2', 'nginx'));
     await until(() => !existsSync(`/run/netns/${at('zoe', 'vm2')}`));
@@ -105,15 +110,18 @@ t.test('two hosts from the same file', { skip: needsRoot() }, async (t) => {
     t.equal(inode(), pods, 'the same namespace as before');
   });
 
-  t.test('an agent that is told to end takes back what it changed on the host, and leaves its pods', async (t) => {
-    const end = ended(agents[0]!);
-    agents[0]!.kill('SIGTERM');
-    t.equal(await end, 0);
-    t.equal(output(['ip', '-n', hosts[0], 'rule']), before);
-    t.notMatch(output(['ip', '-n', hosts[0], 'route']), /pw0/);
-    t.notMatch(output(['ip', '-n', hosts[0], 'link']), /pw0/);
-    t.ok(existsSync(`/run/netns/${at('client')}`));
-  });
+  t.test(
+    'an agent that is told to end takes back what it changed on the host, and leaves its pods',
+    async (t) => {
+      const end = ended(agents[0]!);
+      agents[0]!.kill('SIGTERM');
+      t.equal(await end, 0);
+      t.equal(output(['ip', '-n', hosts[0], 'rule']), before);
+      t.notMatch(output(['ip', '-n', hosts[0], 'route']), /pw0/);
+      t.notMatch(output(['ip', '-n', hosts[0], 'link']), /pw0/);
+      t.ok(existsSync(`/run/netns/${at('client')}`));
+    },
+  );
 
   t.test('cleaning up leaves nothing, also after a kill', async (t) => {
     const end = ended(agents[1]!);
