@@ -9,13 +9,12 @@
 import { spawn } from 'node:child_process';
 import { openSync, readFileSync, closeSync } from 'node:fs';
 import { openJournal } from '../agent/journal.js';
-import { NAMESPACE, NODE, POD } from '../api/kinds.js';
+import { NODE, POD } from '../api/kinds.js';
 import type { ApiObject, Node, Pod } from '../api/types.js';
 import { createClient, type Client } from '../client/client.js';
 import { daemonEnv } from './environment.js';
 import type { Located } from '../client/manifest.js';
-import type { LabPlan, PlannedNode } from './plan.js';
-import { isAlive } from './processes.js';
+import type { LabPlan } from './plan.js';
 import type { Progress } from './progress.js';
 import { labPaths, readLab, readProcesses, writeRecord } from './record.js';
 import { removeLab } from './remove.js';
@@ -30,7 +29,7 @@ export interface BringUpOptions {
   readonly timeoutMs: number;
 }
 
-const POLL_MS = 100;
+const POLL_MS = 50;
 const SERVER_MS = 15_000;
 
 /**
@@ -50,12 +49,12 @@ export async function bringUp(plan: LabPlan, options: BringUpOptions): Promise<T
 
     progress.begin('server', 'starting');
     startSupervisor(plan.name, options.podwire);
-    await waitForServer(plan.name, client);
+    await waitForCluster(plan);
     progress.done(labPaths(plan.name).serverSocket);
 
     progress.begin('objects', 'creating');
-    const count = await createObjects(plan, client, progress);
-    progress.done(`${count} created`);
+    await createObjects(plan, client, progress);
+    progress.done(`${plan.objects.length} created`);
   } catch (error) {
     await removeLab(plan.name);
     throw error;
@@ -82,28 +81,24 @@ function startSupervisor(lab: string, podwire: readonly string[]): void {
   }
 }
 
-async function waitForServer(lab: string, client: Client): Promise<void> {
+/** The server answers, has the Lab and its Nodes, and the agents are started. */
+async function waitForCluster(plan: LabPlan): Promise<void> {
+  const { name } = plan;
   const end = performance.now() + SERVER_MS;
-  let last: Error;
   do {
-    try {
-      await client.list(NAMESPACE, {});
-      return;
-    } catch (error) {
-      last = error as Error;
-    }
-    const server = readProcesses(lab).find((child) => child.name === 'server');
+    const processes = readProcesses(name);
+    if (plan.nodes.every((node) => processes.some((child) => child.name === node.name))) return;
+    const server = processes.find((child) => child.name === 'server');
     if (server && server.restarts > 2)
       throw new Error(
-        `The server does not run (${server.lastExit}): ${lastWords(labPaths(lab).log('server'))}`,
+        `The server does not run (${server.lastExit}): ${lastWords(labPaths(name).log('server'))}`,
       );
     await delay(POLL_MS);
   } while (performance.now() < end);
-  const supervisor = readLab(lab)?.supervisorPid;
   throw new Error(
-    supervisor !== undefined && isAlive(supervisor)
-      ? `The server does not answer: ${last.message}`
-      : `The supervisor ended: ${lastWords(labPaths(lab).log('supervisor'))}`,
+    readLab(name)?.supervisorPid === undefined
+      ? `The supervisor ended: ${lastWords(labPaths(name).log('supervisor'))}`
+      : `The server does not answer: ${lastWords(labPaths(name).log('server'))}`,
   );
 }
 
@@ -125,26 +120,14 @@ export function lastWords(path: string): string {
 }
 
 /** Namespaces and nodes first, whatever the order in the files; the rest as it stands there. */
-async function createObjects(plan: LabPlan, client: Client, progress: Progress): Promise<number> {
+async function createObjects(plan: LabPlan, client: Client, progress: Progress): Promise<void> {
   const rank = ({ object }: Located): number => ['Namespace', 'Node'].indexOf(object.kind) >>> 0;
-  const nodeNames = new Set(plan.nodes.map((node) => node.name));
-  const isOurNode = ({ object }: Located): boolean =>
-    object.kind === 'Node' && nodeNames.has(object.metadata.name);
-  const given = new Map(
-    plan.objects.filter(isOurNode).map(({ object }) => [object.metadata.name, object as Node]),
-  );
-  await client.create(plan.lab);
-  let count = 1;
-  for (const node of plan.nodes) {
-    await client.create(nodeObject(node, given.get(node.name)));
-    count++;
-  }
-  const rest = plan.objects.filter((located) => !isOurNode(located)).sort((a, b) => rank(a) - rank(b));
-  for (const located of rest) {
+  const objects = [...plan.objects].sort((a, b) => rank(a) - rank(b));
+  let count = 0;
+  for (const located of objects) {
     await applyLocated(client, located);
-    progress.update(`${++count} created`);
+    progress.update(`${++count} of ${objects.length} created`);
   }
-  return count;
 }
 
 /**
@@ -164,23 +147,6 @@ export async function applyLocated(
       cause: error,
     });
   }
-}
-
-/** The Node of a host of ours, with what the user wrote about it. */
-function nodeObject(node: PlannedNode, given: Node | undefined): Node {
-  return {
-    apiVersion: 'v1',
-    kind: 'Node',
-    ...given,
-    metadata: { ...given?.metadata, name: node.name },
-    status: {
-      ...given?.status,
-      addresses: [
-        { type: 'InternalIP', address: node.address },
-        { type: 'Hostname', address: node.name },
-      ],
-    },
-  };
 }
 
 async function waitUntilReady(client: Client, options: BringUpOptions): Promise<Trouble[]> {

@@ -1,42 +1,46 @@
 /**
  * The supervisor as a process: `podwire supervise --lab NAME`, started by `up`, ended by `down` with SIGTERM. Real
- * children, real time and files around {@link supervise}.
+ * children, real time and files around {@link createSupervisor}.
  */
 
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { createLogger } from '../agent/log.js';
+import { createCluster } from './create-cluster.js';
 import { daemonEnv } from './environment.js';
 import { labPaths, readLab, writeProcesses, type LabRecord } from './record.js';
-import { supervise, type ChildSpec, type Running } from './supervisor.js';
+import { createSupervisor, type ChildSpec, type Running } from './supervisor.js';
 
 /** How long children may take to end before they are killed. `down` gives us twice as long. */
 const GRACE_MS = 5_000;
 
-/** The server and an agent for each host. */
-export function childrenOf(record: LabRecord, podwire: readonly string[]): ChildSpec[] {
+/** The lab's server. */
+export const serverOf = (record: LabRecord, podwire: readonly string[]): ChildSpec => {
   const paths = labPaths(record.name);
-  return [
-    { name: 'server', argv: [...podwire, 'server', '--socket', paths.serverSocket, '--data', paths.store] },
-    ...record.nodes.map(({ name, netns }) => ({
-      name,
-      argv: [
-        ...podwire,
-        'agent',
-        ...['--node', name],
-        ...['--lab', record.name],
-        ...['--netns', netns],
-        ...['--iface', 'eth0'],
-        ...['--server', paths.serverSocket],
-      ],
-    })),
-  ];
-}
+  return {
+    name: 'server',
+    argv: [...podwire, 'server', '--socket', paths.serverSocket, '--data', paths.store],
+  };
+};
+
+/** An agent for each host. */
+export const agentsOf = (record: LabRecord, podwire: readonly string[]): ChildSpec[] =>
+  record.nodes.map(({ name, netns }) => ({
+    name,
+    argv: [
+      ...[...podwire, 'agent'],
+      ...['--node', name],
+      ...['--lab', record.name],
+      ...['--netns', netns],
+      ...['--iface', 'eth0'],
+      ...['--server', labPaths(record.name).serverSocket],
+    ],
+  }));
 
 /**
  * Run until SIGTERM or SIGINT.
  *
- * @throws when the lab has no record, or has a supervisor already
+ * @throws when the lab has no record, has a supervisor already, or its first objects are refused
  */
 export async function runSupervisor(lab: string, podwire: readonly string[]): Promise<void> {
   const known = readLab(lab);
@@ -48,11 +52,11 @@ export async function runSupervisor(lab: string, podwire: readonly string[]): Pr
   const ended = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
   });
+  const hasEnded = new AbortController();
   process.on('SIGHUP', () => {}); // the terminal of `up` is closed
   writeFileSync(paths.pid, `${process.pid}\n`, { mode: 0o600 });
   log.info({ pid: process.pid }, 'Supervisor started');
-  const supervisor = supervise({
-    children: childrenOf(known.record, podwire),
+  const supervisor = createSupervisor({
     start: (child, onEnd) =>
       startChild(child, lab, (how) => {
         log.warn({ child: child.name, how }, 'Process ended');
@@ -65,10 +69,17 @@ export async function runSupervisor(lab: string, podwire: readonly string[]): Pr
     now: () => performance.now(),
     changed: (children) => writeProcesses(lab, children),
   });
-  const why = await ended;
-  log.info({ signal: why }, 'Supervisor ends');
+  supervisor.add(serverOf(known.record, podwire));
+  const cluster = createCluster(known.record, hasEnded.signal).then(() => {
+    for (const agent of agentsOf(known.record!, podwire)) supervisor.add(agent);
+    return ended;
+  });
+  const why = await Promise.race([ended, cluster]).catch((error: unknown) => error);
+  log.info({ signal: String(why) }, 'Supervisor ends');
+  hasEnded.abort();
   await supervisor.stop(GRACE_MS);
   rmSync(paths.pid, { force: true });
+  if (why instanceof Error) throw why;
 }
 
 /** Start one child with a log file of its own. */

@@ -33,7 +33,6 @@ export interface ChildState {
 }
 
 export interface SupervisorOptions {
-  readonly children: readonly ChildSpec[];
   /** Start a child; `ended` is called once, later, with words for how it ended. May throw. */
   start(child: ChildSpec, ended: (how: string) => void): Running;
   /** Call `action` after `ms`; returns how to call it off. */
@@ -45,7 +44,8 @@ export interface SupervisorOptions {
 }
 
 export interface Supervisor {
-  readonly children: readonly ChildState[];
+  /** Start one more child, and keep it running. Does nothing once all are to stop. */
+  add(child: ChildSpec): void;
   /** SIGTERM to all; SIGKILL to those alive after `graceMs`. Resolves when none is alive. */
   stop(graceMs: number): Promise<void>;
 }
@@ -69,9 +69,9 @@ interface Slot {
   cancel?: () => void;
 }
 
-/** Start all children. */
-export function supervise(options: SupervisorOptions): Supervisor {
-  const slots: Slot[] = options.children.map((spec) => ({ spec, startedAt: 0, failures: 0, restarts: 0 }));
+/** A supervisor without children. */
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const slots: Slot[] = [];
   let onIdle: (() => void) | undefined;
   let stopping = false;
 
@@ -111,11 +111,12 @@ export function supervise(options: SupervisorOptions): Supervisor {
     options.changed(states());
   }
 
-  for (const slot of slots) start(slot);
-
   return {
-    get children() {
-      return states();
+    add(spec) {
+      if (stopping) return;
+      const slot: Slot = { spec, startedAt: 0, failures: 0, restarts: 0 };
+      slots.push(slot);
+      start(slot);
     },
     async stop(graceMs) {
       stopping = true;

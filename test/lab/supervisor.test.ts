@@ -1,5 +1,5 @@
 import t from 'tap';
-import { backOff, supervise, type ChildState, type Supervisor } from '../../src/lab/supervisor.js';
+import { backOff, createSupervisor, type ChildState, type Supervisor } from '../../src/lab/supervisor.js';
 
 /** Children that live and die on command, and a clock that moves on command. */
 function bench(names: string[]) {
@@ -10,8 +10,7 @@ function bench(names: string[]) {
   const starts: string[] = [];
   let last: readonly ChildState[] = [];
   let broken = false;
-  const supervisor: Supervisor = supervise({
-    children: names.map((name) => ({ name, argv: [name] })),
+  const supervisor: Supervisor = createSupervisor({
     start(child, ended) {
       starts.push(`${time} ${child.name}`);
       if (broken) throw new Error('spawn ENOENT');
@@ -34,6 +33,7 @@ function bench(names: string[]) {
     now: () => time,
     changed: (children) => (last = children),
   });
+  for (const name of names) supervisor.add({ name, argv: [name] });
   return {
     supervisor,
     starts,
@@ -131,6 +131,13 @@ t.test('stop kills what does not end in time', async (t) => {
   t.strictSame(child.signals, ['SIGTERM', 'SIGKILL']);
   child.end('SIGKILL');
   await stopped;
+});
+
+t.test('nothing is started once all are to stop', async (t) => {
+  const { supervisor, starts } = bench([]);
+  await supervisor.stop(5000);
+  supervisor.add({ name: 'node1', argv: ['node1'] });
+  t.strictSame(starts, []);
 });
 
 t.test('stop calls off a start that is set', async (t) => {
