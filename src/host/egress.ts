@@ -11,6 +11,7 @@
  */
 import type { Dataplane } from '../dataplane/dataplane.js';
 import { CSUM_AS_IS, CSUM_GOOD, CSUM_PARTIAL, GSO_NONE, GSO_TCPV4, GSO_UDP_L4 } from '../dataplane/frames.js';
+import { avalanche, mix } from '../tables/hash-index.js';
 import { DROP_NO_ROOM } from '../dataplane/verdict.js';
 import {
   OFFLOAD_CSUM,
@@ -280,7 +281,7 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
   // ---- to the tunnel -------------------------------------------------------------------------------------------
 
   function toTunnel(f: number, port: number): void {
-    const socket = frames.flowHash[f]! & (sockets - 1);
+    const socket = spread(f) & (sockets - 1);
     const vtep = frames.vtep[f]!;
     const vni = ports.vni[port]!;
     if (frames.gso[f] !== GSO_NONE) {
@@ -324,6 +325,16 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
       outbox.add(m, at, vxlan.HEADER_LEN);
       outbox.add(m, l2, len);
     }
+  }
+
+  /**
+   * What chooses the outer source port (RFC 7348 §5): a TCP flow's hash; for all else the two addresses alone, so that
+   * fragments and the probes of a traceroute keep their order.
+   */
+  function spread(f: number): number {
+    return frames.proto[f] === ipv4.TCP
+      ? frames.flowHash[f]!
+      : avalanche(mix(mix(0, frames.s3[f]!), frames.d3[f]!));
   }
 
   /** The message that takes a datagram of `bytes` to a peer: the socket's open one when it fits there, else a new one. */

@@ -22,7 +22,10 @@ const ENDINGS: Record<string, (handle: WorkerHandle) => unknown> = {
     }),
   rejection: () => void Promise.reject(new Error('rejected on the main thread')),
   close: (handle) => handle.close(),
-  signal: () => process.on('SIGTERM', () => process.exit(0)),
+  signal: () => {
+    process.on('SIGTERM', () => process.exit(0));
+    console.log('waiting');
+  },
   'worker error': (handle) => handle.update(NONSENSE),
   async hang(handle) {
     // A port that blocks when it is empty: the worker's second read never returns.

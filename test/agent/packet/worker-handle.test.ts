@@ -25,7 +25,7 @@ for (const [ending, status, pattern] of [
 
 t.test('a process with a packet worker ends by SIGTERM', async (t) => {
   const child = start(t, [process.execPath, WORKER_CHILD, 'signal']);
-  await printed(child, /started/);
+  await printed(child, /waiting/);
   child.kill('SIGTERM');
   const [status] = (await once(child, 'exit')) as [number | null];
   t.equal(status, 0);

@@ -68,6 +68,8 @@ export interface TestHost {
   /** Every status a pod went through. */
   history(name: string): PodStatus[];
   ready(name: string): Promise<PodStatus>;
+  /** Whether a pod's holder lives; it may be away for a moment. */
+  isThere(name: string): boolean;
   state(name: string): PodState;
   /** Run a program in a pod as `podwire exec` does. */
   exec(name: string, ...argv: string[]): Promise<Result>;
@@ -151,6 +153,7 @@ export function makeHost(t: Test, where = makeLab(t), network: Partial<PodNetwor
     status,
     history,
     state,
+    isThere: (name) => findPod(runDir, lab, 'default', name) !== undefined,
     ready: (name) =>
       until(`${name} is Ready`, () => {
         const now = status(name);

@@ -222,7 +222,7 @@ t.test('a holder that is killed is made again, its containers with it', { skip }
   t.match(
     await until(
       'idle is back',
-      async () => (await host.exec('idle', 'curl', '-s', 'http://127.0.0.1/')).stdout,
+      async () => host.isThere('idle') && (await host.exec('idle', 'curl', '-s', 'http://127.0.0.1/')).stdout,
     ),
     'pod idle',
   );
