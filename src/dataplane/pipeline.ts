@@ -14,9 +14,9 @@ import { followFragments } from './conntrack/fragments.js';
 import { track } from './conntrack/track.js';
 import { parse } from './parse.js';
 import { answerArp } from './router/arp.js';
-import { icmpError } from './router/icmp-error.js';
+import { icmpError, isErrorDue } from './router/icmp-error.js';
 import { route } from './router/router.js';
-import { CONTINUE, DROP_NO_PORT, FLOOD, FORWARD } from './verdict.js';
+import { DROP_NO_PORT, FLOOD, FORWARD } from './verdict.js';
 
 /**
  * Take a frame from its port to its verdict, which is written to its column too.
@@ -37,9 +37,10 @@ export function pipeline(dp: Dataplane, f: number): number {
     leave(dp, f);
   if (verdict < 0) {
     count(dp, f, verdict);
-    const answer = icmpError(dp, f, verdict); //   RFC 1812 §4.3.2
-    if (answer === CONTINUE) verdict = leave(dp, f);
-    else if (answer !== verdict) count(dp, f, (verdict = answer));
+    if (isErrorDue(dp, f, verdict)) {
+      verdict = icmpError(dp, f, verdict) || leave(dp, f); // RFC 1812 §4.3.2
+      if (verdict < 0) count(dp, f, verdict);
+    }
   }
   if (verdict > 0) confirm(dp, f); //              a flow is real when its packet has passed
   dp.frames.verdict[f] = verdict;

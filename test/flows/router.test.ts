@@ -12,6 +12,7 @@ import {
   needsCsum,
   type HostBench,
 } from '../lib/host-bench.js';
+import { EVENT_ICMP_ERRORS } from '../../src/tables/counters.js';
 import { icmpEcho, icmpFrame, parseFrame, parseVxlan, tcpFrame, udpFrame, vxlan } from '../lib/packets.js';
 
 const FROM_A = { srcMac: A.mac, dstMac: ROUTER.mac, src: A.ip };
@@ -196,6 +197,27 @@ t.test('no error is sent about an error, a later fragment, or a bridged frame', 
   bench.only('a');
   bench.send('a', udpFrame({ ...fragment, fragmentOffset: 72, payload: new Uint8Array(64) }));
   t.same(bench.take(), []);
+});
+
+t.test(
+  'a ping to the router from an address that leads nowhere is dropped once, without an error',
+  async (t) => {
+    const bench = createBench();
+    const frame = icmpEcho({ ...FROM_HOST, src: '10.244.128.1', dst: ROUTER.ip, echoId: 1, echoSeq: 1 });
+    bench.send('pw0', frame);
+    t.same(bench.drops(), { 'no-route': 1 });
+    t.same(bench.take(), []);
+    t.equal(bench.host.dp.counters.events[EVENT_ICMP_ERRORS], 0);
+  },
+);
+
+t.test('an error that cannot be sent is a drop of its own', async (t) => {
+  const bench = createBench();
+  bench.view = { ...bench.view, nodes: bench.view.nodes.slice(0, 1) };
+  bench.update();
+  const fields = { srcMac: GATEWAY.mac, dstMac: ROUTER.mac, src: '10.244.128.1', dst: '10.244.99.1', ...UDP };
+  bench.send('pw0', udpFrame(fields));
+  t.same(bench.drops(), { 'no-such-node': 1, 'no-route': 1 });
 });
 
 t.test('ICMP errors are rate limited: a hundred at once, a thousand a second', async (t) => {

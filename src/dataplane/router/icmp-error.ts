@@ -42,13 +42,12 @@ const ERROR_OF = Int32Array.from(REASONS, ([name]) => {
 /**
  * Turn a frame that was dropped into the ICMP error about it.
  *
- * @param verdict  below 0: why it was dropped
- * @returns        the verdict for the error; `verdict` itself when none is due
+ * @param verdict  why it was dropped: one for which {@link isErrorDue}
+ * @returns        0, or why the error was dropped in its turn
  */
 export function icmpError(dp: Dataplane, f: number, verdict: number): number {
   const typeAndCode = ERROR_OF[-verdict]!;
   const { frames, segments, ports, counters } = dp;
-  if (typeAndCode === 0 || !isDue(dp, f)) return verdict;
   // From here on the row is the error's: one packet, whatever the frame stood for.
   frames.packets[f] = 1;
   counters.events[EVENT_ICMP_ERRORS]!++;
@@ -98,8 +97,14 @@ export function icmpError(dp: Dataplane, f: number, verdict: number): number {
 
 const TOO_BIG = (icmp.UNREACHABLE << 8) | icmp.FRAGMENTATION_NEEDED;
 
-/** RFC 1812 §4.3.2.7: when no error may be sent. */
-function isDue({ frames, routes }: Dataplane, f: number): boolean {
+/** Whether the sender of a frame that was dropped is owed an ICMP error. RFC 1812 §4.3.2.7: when none may be sent. */
+export function isErrorDue(
+  { frames, routes, segments }: Pick<Dataplane, 'frames' | 'routes' | 'segments'>,
+  f: number,
+  verdict: number,
+): boolean {
+  // The router's own packets (an echo reply that cannot be sent back) are nobody's to be told about.
+  if (ERROR_OF[-verdict] === 0 || frames.s3[f] === segments.routerIp[frames.segment[f]!]) return false;
   const { v } = frames;
   const l3 = frames.l3[f]!;
   // `route` is set only for what was routed; before that, only a frame on its way to the router has no port yet.
