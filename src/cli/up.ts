@@ -10,7 +10,7 @@ import { bringUp } from '../lab/bring-up.js';
 import { takenPrefixes } from '../lab/machine.js';
 import { readManifest, readManifests, type Located } from '../client/manifest.js';
 import { labNameOf, planLab, type LabPlan } from '../lab/plan.js';
-import { labPaths, readLab, withLock } from '../lab/record.js';
+import { labPaths, readLab, withLock, type KnownLab } from '../lab/record.js';
 import { hasTraces, namespacesOf, removeLab } from '../lab/remove.js';
 import { formatTable, readStdin } from './output.js';
 import { createProgress } from './progress.js';
@@ -47,8 +47,6 @@ export const up = defineVerb({
     const objects = await readManifests([flags.file ?? DEMO], () => readStdin(io));
     const name = labNameOf(objects, flags.lab);
     return withLock(name, async () => {
-      const running = readLab(name)?.supervisorPid;
-      if (running !== undefined) return alreadyRunning(name, flags.file, io);
       const plan = planLab({
         objects: flags.file === undefined ? withoutStrayPods(objects, nodes) : objects,
         readManifest: readBeside,
@@ -56,6 +54,8 @@ export const up = defineVerb({
         ...(flags.lab !== undefined && { name: flags.lab }),
         ...(nodes !== undefined && { nodes }),
       });
+      const running = readLab(name);
+      if (running?.supervisorPid !== undefined) return alreadyRunning(plan, running, io);
       await clearAway(name);
       return start(plan, timeout * 1000, io);
     });
@@ -126,12 +126,12 @@ function inventory(plan: LabPlan, pods: readonly Pod[]): string {
   return formatTable(rows, '  ');
 }
 
-/** The demo asked for twice is no mistake; another lab of that name is. */
-function alreadyRunning(name: string, file: string | undefined, io: Io): number {
+/** The same lab asked for twice is no mistake; another lab of that name is. */
+function alreadyRunning(plan: LabPlan, { name, record }: KnownLab, io: Io): number {
   const podwire = typedName(io.env, process.cwd());
-  if (file !== undefined)
+  if (record?.digest !== plan.digest)
     throw new CommandError(
-      `Lab "${name}" is running already; end it with podwire down --lab ${name}, or give this one another name with --lab`,
+      `Another lab "${name}" is running already; end it with podwire down --lab ${name}, or give this one another name with --lab`,
     );
   io.stdout.write(
     `Lab ${name} is running already. ${podwire} status shows it; ${podwire} down removes it.\n`,

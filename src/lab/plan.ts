@@ -5,6 +5,7 @@
  * the machine, whose routes and labs are a parameter.
  */
 
+import { createHash } from 'node:crypto';
 import { labSpec, type FullLabSpec } from '../api/defaults.js';
 import type { Lab, LabSpec, Pod } from '../api/types.js';
 import { validate } from '../api/validate.js';
@@ -34,6 +35,8 @@ export interface LabPlan {
   /** The Lab object, complete. */
   readonly lab: Lab & { spec: FullLabSpec };
   readonly nodes: readonly PlannedNode[];
+  /** Changes when anything changes that a person wrote; not with what the machine decides. */
+  readonly digest: string;
   /** All other objects of the files, in their order. */
   readonly objects: readonly Located[];
   readonly underlay: {
@@ -96,9 +99,11 @@ export function planLab(options: PlanOptions): LabPlan {
   ]);
   refuse(checkNodeNames(lab.spec, objects));
 
+  const written = JSON.stringify([lab, objects.map(({ object }) => object)]);
+  const digest = createHash('sha256').update(written).digest('hex');
   const network = planUnderlay(name, lab.spec, options.taken, say);
   lab.spec.underlay.cidr = network.underlay.cidr;
-  return { name, lab, objects, ...network };
+  return { name, lab, digest, objects, ...network };
 }
 
 type Say = (field: string, message: string) => string;

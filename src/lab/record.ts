@@ -20,7 +20,7 @@ import type { LabPlan } from './plan.js';
 import { belongsTo, isAlive } from './processes.js';
 
 /** `lab.json`: what `up` decided. */
-export type LabRecord = Pick<LabPlan, 'name' | 'lab' | 'nodes' | 'underlay'>;
+export type LabRecord = Pick<LabPlan, 'name' | 'lab' | 'digest' | 'nodes' | 'underlay'>;
 
 /** Files of a lab beside those of its agents. */
 export const labPaths = (name: string) => {
@@ -99,10 +99,10 @@ function entries(dir: string): Dirent[] {
 
 /** Make the lab's directory with its record. */
 export function writeRecord(plan: LabRecord): void {
-  const { name, lab, nodes, underlay } = plan;
+  const { name, lab, digest, nodes, underlay } = plan;
   const paths = labPaths(name);
   mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
-  writeJson(paths.record, { name, lab, nodes, underlay });
+  writeJson(paths.record, { name, lab, digest, nodes, underlay });
 }
 
 /** The children of a lab's supervisor, as it last wrote them. */

@@ -108,10 +108,11 @@ t.test('a lab', { skip: needsRoot() }, async (t) => {
     t.equal(podwire('get', 'pod', 'half').status, 1, 'nothing is half applied');
   });
 
-  await t.test('of the same name is refused, and so is one in its way', async (t) => {
-    const again = podwire('up', '-f', inRoot('examples/demo.yaml'), '--lab', lab);
-    t.equal(again.status, 1);
-    t.match(again.stderr, `Lab "${lab}" is running already; end it with podwire down --lab ${lab}`);
+  await t.test('keeps its name and its addresses to itself', async (t) => {
+    t.match(up(), `Lab ${lab} is running already`, 'the same lab is no mistake');
+    const another = podwire('up', '-f', inRoot('examples/three-hosts.yaml'), '--lab', lab);
+    t.equal(another.status, 1);
+    t.match(another.stderr, `Another lab "${lab}" is running already; end it with podwire down --lab ${lab}`);
     const { underlay } = status().labs[0]!;
     const text = `apiVersion: podwire.dev/v1alpha1\nkind: Lab\nmetadata: {name: pwt-other}\nspec:\n  underlay: {cidr: ${underlay}}\n`;
     const other = feed(text, 'up', '-f', '-');

@@ -145,3 +145,11 @@ t.test('manifests follow the objects of the file, and clash with them by name', 
 t.test('without access the machine has no part in the lab', async (t) => {
   t.equal(plan(`${LAB}spec: {access: false}\n`).underlay.access, undefined);
 });
+
+t.test('the digest tells whether a person wrote something else', async (t) => {
+  const { digest } = plan(LAB + pod('web'));
+  t.equal(plan(`# other words\n${LAB}${pod('web')}`, { taken: [taken('192.168.50.0/24')] }).digest, digest);
+  t.equal(plan(`${LAB}spec: {access: true}\n${pod('web')}`).digest, digest, 'a default may be written down');
+  for (const other of [LAB + pod('api'), LAB, `${LAB}spec: {access: false}\n${pod('web')}`])
+    t.not(plan(other).digest, digest);
+});
