@@ -44,8 +44,9 @@ async function probeMachine(): Promise<Probe> {
     read: (file) => tried(() => readFileSync(file, 'utf8')),
     list: (dir) => tried(() => readdirSync(dir)) ?? [],
     routes: () => routes,
-    labs: () => listLabs().map((lab) => ({ name: lab.name, running: lab.supervisorPid !== undefined })),
-    freeUnderlays: () => (canAsk ? freeUnderlays(takenPrefixes('')).length : 50),
+    labs: () =>
+      (tried(listLabs) ?? []).map((lab) => ({ name: lab.name, running: lab.supervisorPid !== undefined })),
+    freeUnderlays: () => (canAsk ? (tried(() => freeUnderlays(takenPrefixes('')).length) ?? 50) : 50),
   };
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { dispatch } from '../../src/cli/dispatch.js';
@@ -53,6 +53,18 @@ t.test('without a lab, verbs say how to get one', async (t) => {
     pods: [],
     problems: [],
   });
+});
+
+t.test('a user who may not look is told to be root', { skip: process.geteuid?.() !== 0 }, async (t) => {
+  const dir = runDir(t);
+  record('one');
+  chmodSync(dir, 0o700);
+  process.seteuid!(65534);
+  t.teardown(() => process.seteuid!(0));
+  const { code, err } = await run('status');
+  process.seteuid!(0);
+  t.equal(code, 1);
+  t.match(err, /^podwire status: Cannot look into .* as this user; run podwire as root/);
 });
 
 t.test('a lab whose supervisor died is a problem of its own, and no lab to work in', async (t) => {
