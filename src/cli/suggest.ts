@@ -3,7 +3,7 @@
 import type { Pod } from '../api/types.js';
 import type { LabPlan } from '../lab/plan.js';
 
-/** @returns command lines without `podwire` in front, at most seven */
+/** @returns command lines without `podwire` in front, at most nine */
 export function suggestions(plan: Pick<LabPlan, 'name' | 'nodes'>, pods: readonly Pod[]): string[] {
   const running = pods.filter(({ status, metadata }) => status?.podIP && metadata.namespace === 'default');
   const from = running.find((pod) => !hasServer(pod)) ?? running[0];
@@ -18,6 +18,10 @@ export function suggestions(plan: Pick<LabPlan, 'name' | 'nodes'>, pods: readonl
   if (from && near) inPod(`ping -c 3 ${near.status!.podIP}`);
   if (from && far) inPod(`traceroute -n ${far.status!.podIP}`);
   if (from && server) inPod(`curl -s http://${server.status!.podIP}/`);
+  if (from && far) {
+    lines.push(`exec ${far.metadata.name} -- iperf3 -s -1 -D`);
+    inPod(`iperf3 -c ${far.status!.podIP} -t 3`);
+  }
   const [first] = plan.nodes;
   if (first) {
     if (far) lines.push(`exec --node ${first.name} -- tcpdump -T vxlan -ni eth0 udp port 8472`);

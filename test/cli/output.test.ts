@@ -81,6 +81,8 @@ t.test('what to try fits the pods there are', async (t) => {
       'exec client -- ping -c 3 10.244.1.3',
       'exec client -- traceroute -n 10.244.2.2',
       'exec client -- curl -s http://10.244.2.3/',
+      'exec peer -- iperf3 -s -1 -D',
+      'exec client -- iperf3 -c 10.244.2.2 -t 3',
       'exec --node node1 -- tcpdump -T vxlan -ni eth0 udp port 8472',
       'tables fdb --node node1',
       'down',

@@ -10,6 +10,7 @@ import { needsRoot } from '../lib/netns.js';
 import { inRoot } from '../lib/root.js';
 import { output, printed, runSync, start, type Result } from '../lib/spawn.js';
 
+t.setTimeout(300_000); // whole labs, on a machine that has more to do
 const lab = `pwt-${process.pid}`;
 const run = mkdtempSync(join(tmpdir(), `${lab}-`));
 const env = { PODWIRE_RUN: run };
