@@ -155,7 +155,128 @@ export interface LabSpec {
   access?: boolean;
   nodes?: { name: string; address?: string }[];
   manifests?: string[];
+  /** Where LoadBalancer addresses come from; without it .200 to .250 of the underlay. */
+  loadBalancers?: { cidr?: string };
+  proxy?: { scheduler?: Scheduler };
 }
+
+/** How new flows are spread over a Service's endpoints, called as kube-proxy calls its modes. */
+export type Scheduler = 'random' | 'rr' | 'sh' | 'userspace';
+
+export type IpFamily = 'IPv4' | 'IPv6';
+export type Protocol = 'TCP' | 'UDP' | 'SCTP';
+export type TrafficPolicy = 'Cluster' | 'Local';
+
+export interface ServicePort {
+  name?: string;
+  /** TCP when left out. */
+  protocol?: Protocol;
+  appProtocol?: string;
+  port: number;
+  /** A number, or the name of a port of the pod's containers; `port` when left out. */
+  targetPort?: number | string;
+  nodePort?: number;
+}
+
+export interface ServiceSpec {
+  type?: 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
+  selector?: Record<string, string>;
+  ports?: ServicePort[];
+  /** The first of `clusterIPs`; `None` for a headless Service, empty for ExternalName. */
+  clusterIP?: string;
+  clusterIPs?: string[];
+  ipFamilies?: IpFamily[];
+  ipFamilyPolicy?: 'SingleStack' | 'PreferDualStack' | 'RequireDualStack';
+  externalIPs?: string[];
+  externalName?: string;
+  sessionAffinity?: 'None' | 'ClientIP';
+  sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } };
+  internalTrafficPolicy?: TrafficPolicy;
+  externalTrafficPolicy?: TrafficPolicy;
+  healthCheckNodePort?: number;
+  publishNotReadyAddresses?: boolean;
+  loadBalancerIP?: string;
+  loadBalancerSourceRanges?: string[];
+  loadBalancerClass?: string;
+  allocateLoadBalancerNodePorts?: boolean;
+  trafficDistribution?: string;
+}
+
+export interface LoadBalancerIngress {
+  ip?: string;
+  hostname?: string;
+  ipMode?: 'VIP' | 'Proxy';
+}
+
+export interface Service extends ApiObject {
+  spec: ServiceSpec;
+  status?: {
+    loadBalancer?: { ingress?: LoadBalancerIngress[] };
+    conditions?: Condition[];
+  };
+}
+
+export interface ObjectReference {
+  kind?: string;
+  namespace?: string;
+  name?: string;
+  uid?: string;
+}
+
+/** An endpoint of a slice. A condition left out counts as Kubernetes says: ready and serving true, terminating false. */
+export interface Endpoint {
+  /** At least one; the first is the one that is used. */
+  addresses: string[];
+  conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean };
+  hostname?: string;
+  nodeName?: string;
+  zone?: string;
+  targetRef?: ObjectReference;
+  hints?: { forZones?: { name: string }[]; forNodes?: { name: string }[] };
+}
+
+export interface EndpointPort {
+  /** The name of the Service's port, '' when left out. */
+  name?: string;
+  protocol?: Protocol;
+  /** Every port when left out, which only hand-made slices do. */
+  port?: number;
+  appProtocol?: string;
+}
+
+/** discovery.k8s.io/v1. Belongs to the Service that its label {@link SERVICE_NAME} names. */
+export interface EndpointSlice extends ApiObject {
+  addressType: IpFamily | 'FQDN';
+  endpoints: Endpoint[];
+  ports?: EndpointPort[];
+}
+
+export interface EndpointAddress {
+  ip: string;
+  hostname?: string;
+  nodeName?: string;
+  targetRef?: ObjectReference;
+}
+
+export interface EndpointSubset {
+  addresses?: EndpointAddress[];
+  notReadyAddresses?: EndpointAddress[];
+  ports?: { name?: string; port: number; protocol?: Protocol; appProtocol?: string }[];
+}
+
+/** The older form of a Service's endpoints; `control` keeps them and the slices in step. */
+export interface Endpoints extends ApiObject {
+  subsets?: EndpointSubset[];
+}
+
+/** Label of an EndpointSlice: the Service of the same namespace that it belongs to. */
+export const SERVICE_NAME = 'kubernetes.io/service-name';
+/** Label of an EndpointSlice: who keeps it. */
+export const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
+/** Annotation of a Service: a {@link Scheduler} of its own. */
+export const SCHEDULER_ANNOTATION = 'podwire.dev/scheduler';
+/** Annotation of a Service: the node that answers for its LoadBalancer and external addresses. */
+export const OWNER_ANNOTATION = 'podwire.dev/owner';
 
 /** flannel's annotations on a node: what its peers need to know of its VTEP. flannel/Documentation/backends.md. */
 export const FLANNEL_PUBLIC_IP = 'flannel.alpha.coreos.com/public-ip';
@@ -176,6 +297,9 @@ export interface ClusterView {
   namespaces: readonly Namespace[];
   nodes: readonly Node[];
   pods: readonly Pod[];
+  services: readonly Service[];
+  endpointSlices: readonly EndpointSlice[];
+  endpoints: readonly Endpoints[];
 }
 
 /** `namespace/name`, the key of a namespaced object among those of its kind. */

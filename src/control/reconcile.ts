@@ -204,6 +204,9 @@ export function settle(view: ClusterView): ClusterView {
     namespaces: view.namespaces.map(withDefaults),
     nodes: view.nodes.map(withDefaults),
     pods: view.pods.map(withDefaults),
+    services: view.services.map(withDefaults),
+    endpointSlices: view.endpointSlices.map(withDefaults),
+    endpoints: view.endpoints.map(withDefaults),
   };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const changes = reconcile(now, 0, 0);
@@ -229,5 +232,8 @@ export function applyChanges(view: ClusterView, changes: readonly Change[]): Clu
     namespaces: apply(view.namespaces),
     nodes: apply(view.nodes),
     pods: apply(view.pods),
+    services: apply(view.services),
+    endpointSlices: apply(view.endpointSlices),
+    endpoints: apply(view.endpoints),
   };
 }

@@ -56,6 +56,9 @@ export async function startControlLoop(
     namespaces: list<Namespace>(NAMESPACE),
     nodes: list<Node>(NODE),
     pods: list<Pod>(POD),
+    services: [],
+    endpointSlices: [],
+    endpoints: [],
   });
 
   const run = async (): Promise<void> => {

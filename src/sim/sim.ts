@@ -97,6 +97,9 @@ export function createSim(options: SimOptions): Sim {
     namespaces: [],
     nodes: [],
     pods: [],
+    services: [],
+    endpointSlices: [],
+    endpoints: [],
   };
   let traceHash = options.seed | 0;
   let isPublishDue = false;

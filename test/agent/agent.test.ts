@@ -320,6 +320,9 @@ t.test('an agent of a host', { skip: needsRoot() }, async (t) => {
       namespaces: [],
       nodes,
       pods,
+      services: [],
+      endpointSlices: [],
+      endpoints: [],
     });
     const source: ClusterSource = {
       name: 'a fake',

@@ -51,6 +51,9 @@ const view = (
   namespaces,
   nodes,
   pods,
+  services: [],
+  endpointSlices: [],
+  endpoints: [],
 });
 const cidrs = (of: ClusterView): Record<string, string | undefined> =>
   Object.fromEntries(of.nodes.map((n) => [n.metadata.name, n.spec?.podCIDR]));

@@ -199,6 +199,9 @@ export function createFuzz(seed: number) {
         view: {
           lab: { apiVersion: '', kind: 'Lab', metadata: { name: 'fuzz' } },
           namespaces: [],
+          services: [],
+          endpointSlices: [],
+          endpoints: [],
           nodes: [nodeObject(1), nodeObject(2), ...(chance.int(2) === 0 ? [nodeObject(3)] : [])],
           pods: [podObject('a', 'node1', A.ip), podObject('b', 'node1', B.ip), podObject('c', 'node1', C.ip)],
         },

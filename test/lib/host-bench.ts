@@ -221,6 +221,9 @@ export function createBench(options: BenchOptions = {}): HostBench {
         spec: { underlay: { mtu: (options.mtu ?? 1450) + 50 } },
       },
       namespaces: [],
+      services: [],
+      endpointSlices: [],
+      endpoints: [],
       nodes: [nodeObject(1), nodeObject(2), nodeObject(3)],
       pods: [
         ...(options.pods ?? ['a', 'b', 'c']).map((name, i) => podObject(name, 'node1', `10.244.1.${i + 2}`)),

@@ -190,7 +190,15 @@ export class Overlay {
   }
 
   #view(): ClusterView {
-    return { lab: LAB, namespaces: [], nodes: this.hosts.map((host) => host.node), pods: this.#pods };
+    return {
+      lab: LAB,
+      namespaces: [],
+      nodes: this.hosts.map((host) => host.node),
+      pods: this.#pods,
+      services: [],
+      endpointSlices: [],
+      endpoints: [],
+    };
   }
 
   /** Tell every host of all others. */

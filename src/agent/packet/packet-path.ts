@@ -107,7 +107,15 @@ export async function startPacketPath(options: PacketPathOptions): Promise<Packe
 
   const master = new MasterCopy(CAPACITIES);
   const pods = new Map<string, PodPort>();
-  let view: ClusterView = { lab: options.lab, namespaces: [], nodes: [options.node], pods: [] };
+  let view: ClusterView = {
+    lab: options.lab,
+    namespaces: [],
+    nodes: [options.node],
+    pods: [],
+    services: [],
+    endpointSlices: [],
+    endpoints: [],
+  };
   let isHostCaptured = false;
   let isTunnelCaptured = false;
 

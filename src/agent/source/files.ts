@@ -116,7 +116,7 @@ const viewOf = (found: readonly Located[], labName: string): ClusterView => {
       namespaces.push(withDefaults<Namespace>({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
 
   const written = new Map(pods.map((pod) => [keyOf(pod), pod]));
-  const settled = settle({ lab, namespaces, nodes, pods });
+  const settled = settle({ lab, namespaces, nodes, pods, services: [], endpointSlices: [], endpoints: [] });
   return {
     lab: withUid(lab, lab),
     namespaces: settled.namespaces.map((namespace) => withUid(namespace, namespace)),
@@ -126,6 +126,9 @@ const viewOf = (found: readonly Located[], labName: string): ClusterView => {
     pods: settled.pods.map((pod) =>
       withUid(pod, [written.get(keyOf(pod)), pod.spec.nodeName, pod.status?.podIP]),
     ),
+    services: settled.services,
+    endpointSlices: settled.endpointSlices,
+    endpoints: settled.endpoints,
   };
 };
 

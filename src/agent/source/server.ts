@@ -119,6 +119,9 @@ export const createServerSource = ({ client, name, lab, log }: ServerSourceOptio
           namespaces: namespaces(),
           nodes: nodes(),
           pods: pods(),
+          services: [],
+          endpointSlices: [],
+          endpoints: [],
         });
       tell();
     },
