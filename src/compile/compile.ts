@@ -17,6 +17,8 @@ import {
 } from '../tables/routes.js';
 import { SEGMENT_ROUTED } from '../tables/segments.js';
 import {
+  formatCidr,
+  formatIpv4,
   macOfIpv4,
   parseCidr,
   parseIpv4,
@@ -70,6 +72,15 @@ interface Context {
   readonly image: Image;
   readonly problems: string[];
   readonly mtu: number;
+  /** Who has what only one may have: `what it is` → whose. */
+  readonly owners: Map<string, string>;
+}
+
+/** Claim for `owner` what only one may have. @returns whose it is already, or undefined */
+function claim({ owners }: Context, what: string, owner: string): string | undefined {
+  const before = owners.get(what);
+  if (before === undefined) owners.set(what, owner);
+  return before;
 }
 
 /** @returns an empty image when our node has no pod CIDR yet */
@@ -83,7 +94,7 @@ export function compile(input: CompileInput, ids: Ids): Compiled {
     return { image, problems };
   }
   const mtu = podMtu(labSpec(input.view.lab).underlay.mtu);
-  const context: Context = { input, self, ids, image, problems, mtu };
+  const context: Context = { input, self, ids, image, problems, mtu, owners: new Map() };
   compileSegments(context);
   compilePorts(context);
   compileNeighbors(context);
@@ -136,10 +147,16 @@ function compilePorts({ input, self, ids, image, mtu }: Context): void {
   }
 }
 
-function compileNeighbors({ input, ids, image }: Context): void {
+function compileNeighbors(context: Context): void {
+  const { input, ids, image, problems } = context;
   const segment = ids.of('segments', SEGMENT);
   for (const [pod, ip] of localPods(input)) {
     if (!input.pods.has(pod)) continue;
+    const owner = claim(context, `pod ${ip}`, pod);
+    if (owner !== undefined) {
+      problems.push(`Cannot reach pod "${pod}": its address ${formatIpv4(ip)} is that of pod "${owner}"`);
+      continue;
+    }
     const mac = macOfIpv4(ip);
     image.neighbors.set(
       pod,
@@ -169,12 +186,16 @@ function compileVtepsAndRoutes(context: Context): void {
 
   if (!input.tunnel) return;
   const tunnel = ids.of('ports', TUNNEL_PORT_KEY);
-  for (const node of input.view.nodes) {
+  const us = input.view.nodes.find((node) => node.metadata.name === input.node);
+  claim(context, `vtep ${us && addressOf(us)}`, input.node);
+  claim(context, `podCIDR ${formatCidr(self.cidr)}`, input.node);
+  const peers = input.view.nodes.filter((node) => node !== us && node.spec?.podCIDR !== undefined);
+  for (const node of peers.sort(byClaim)) {
     const { name } = node.metadata;
-    if (name === input.node || node.spec?.podCIDR === undefined) continue;
     const peer = peerOf(node, spec.backend.vni);
-    if (typeof peer === 'string') {
-      problems.push(`Cannot reach the pods of node "${name}": ${peer}`);
+    const problem = typeof peer === 'string' ? peer : claimPeer(context, name, peer);
+    if (typeof peer === 'string' || problem !== undefined) {
+      problems.push(`Cannot reach the pods of node "${name}": ${problem}`);
       continue;
     }
     image.vteps.set(name, Int32Array.of(tunnel, 0, 0, V4_MAPPED, peer.address, peer.mac.hi, peer.mac.lo));
@@ -182,11 +203,39 @@ function compileVtepsAndRoutes(context: Context): void {
   }
 }
 
-/** What flannel's annotations say of a node's VTEP, or why they do not. */
-function peerOf(node: Node, vni: number): { address: number; mac: Mac; cidr: Cidr } | string {
-  const annotations = node.metadata.annotations ?? {};
+/** Of two that claim one thing it is always the same that gets it: who is not down, then by name. */
+function byClaim(a: Node, b: Node): number {
+  const isDown = (node: Node): number =>
+    Number(
+      node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status !== 'True') ?? false,
+    );
+  return isDown(a) - isDown(b) || (a.metadata.name < b.metadata.name ? -1 : 1);
+}
+
+interface Peer {
+  readonly address: number;
+  readonly mac: Mac;
+  readonly cidr: Cidr;
+}
+
+/** Why a peer cannot have the address or the pods that it says it has: somebody else has them. */
+function claimPeer(context: Context, name: string, { address, cidr }: Peer): string | undefined {
+  const vtep = claim(context, `vtep ${address}`, name);
+  if (vtep !== undefined) return `its address ${formatIpv4(address)} is that of node "${vtep}"`;
+  const pods = claim(context, `podCIDR ${formatCidr(cidr)}`, name);
+  return pods === undefined ? undefined : `its podCIDR ${formatCidr(cidr)} is that of node "${pods}"`;
+}
+
+/** A node's underlay address. */
+function addressOf(node: Node): number | undefined {
   const internal = node.status?.addresses?.find((one) => one.type === 'InternalIP')?.address;
-  const address = parseIpv4(annotations[FLANNEL_PUBLIC_IP] ?? internal ?? '');
+  return parseIpv4(node.metadata.annotations?.[FLANNEL_PUBLIC_IP] ?? internal ?? '');
+}
+
+/** What flannel's annotations say of a node's VTEP, or why they do not. */
+function peerOf(node: Node, vni: number): Peer | string {
+  const annotations = node.metadata.annotations ?? {};
+  const address = addressOf(node);
   if (address === undefined) return `it has no annotation ${FLANNEL_PUBLIC_IP} and no IPv4 address`;
   const text = annotations[FLANNEL_BACKEND_DATA];
   let data: { VNI?: unknown; VtepMAC?: unknown } = {};
@@ -202,11 +251,14 @@ function peerOf(node: Node, vni: number): { address: number; mac: Mac; cidr: Cid
   return mac ? { address, mac, cidr } : `its annotation ${FLANNEL_BACKEND_DATA} has no VtepMAC`;
 }
 
-/** Pods of our node that have an IPv4 address of ours: `namespace/name` and the address. */
-function* localPods(input: CompileInput): Generator<[string, number]> {
-  for (const pod of input.view.pods) {
-    if (pod.spec.nodeName !== input.node || pod.spec.hostNetwork) continue;
-    const ip = parseIpv4(pod.status?.podIP ?? '');
-    if (ip !== undefined) yield [`${pod.metadata.namespace}/${pod.metadata.name}`, ip];
-  }
+/** Pods of our node that have an IPv4 address of ours: `namespace/name` and the address, by name. */
+function localPods(input: CompileInput): [string, number][] {
+  return input.view.pods
+    .filter((pod) => pod.spec.nodeName === input.node && !pod.spec.hostNetwork)
+    .map(
+      (pod) =>
+        [`${pod.metadata.namespace}/${pod.metadata.name}`, parseIpv4(pod.status?.podIP ?? '')] as const,
+    )
+    .flatMap(([pod, ip]): [string, number][] => (ip === undefined ? [] : [[pod, ip]]))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
 }

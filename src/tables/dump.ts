@@ -142,6 +142,7 @@ function dumpPorts({ ports, counters }: Tables, named: Named): DumpedTable {
       'MTU',
       'OFFLOAD',
       'FLAGS',
+      'VNI',
       'RX-PACKETS',
       'RX-BYTES',
       'TX-PACKETS',
@@ -160,12 +161,11 @@ function dumpPorts({ ports, counters }: Tables, named: Named): DumpedTable {
         [OFFLOAD_TSO, 'tso'],
         [OFFLOAD_USO, 'uso'],
       ]),
-      ports.kind[row] === PORT_TUNNEL
-        ? `vni ${ports.vni[row]}`
-        : bits(ports.flags[row]!, [
-            [PORT_GUARDED, 'guarded'],
-            [PORT_CAPTURED, 'captured'],
-          ]),
+      bits(ports.flags[row]!, [
+        [PORT_GUARDED, 'guarded'],
+        [PORT_CAPTURED, 'captured'],
+      ]),
+      ports.kind[row] === PORT_TUNNEL ? String(ports.vni[row]) : '-',
       String(counters.rxPackets[row]),
       String(counters.rxBytes[row]),
       String(counters.txPackets[row]),

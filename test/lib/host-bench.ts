@@ -57,6 +57,7 @@ export interface BenchOptions {
   batch?: Partial<BatchSize>;
   tunnelSockets?: number;
   mtu?: number;
+  /** Memory of the tables. */
   alloc?: Alloc;
 }
 
@@ -146,6 +147,7 @@ export function createBench(options: BenchOptions = {}): HostBench {
   };
   const host = createHost({
     alloc: options.alloc ?? ((bytes) => new ArrayBuffer(bytes)),
+    allocFrames: (bytes) => new ArrayBuffer(bytes),
     seed: 1,
     driver,
     tunnelSockets: options.tunnelSockets ?? 4,
