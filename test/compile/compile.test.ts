@@ -13,6 +13,9 @@ function view(changes: Partial<ClusterView> = {}): ClusterView {
   return {
     lab: { apiVersion: 'podwire.dev/v1alpha1', kind: 'Lab', metadata: { name: 'demo' } },
     namespaces: [],
+    services: [],
+    endpointSlices: [],
+    endpoints: [],
     nodes: [nodeObject(1), nodeObject(2), nodeObject(3)],
     pods: [podObject('a', 'node1', '10.244.1.2'), podObject('b', 'node2', '10.244.2.2')],
     ...changes,

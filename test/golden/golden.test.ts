@@ -45,6 +45,9 @@ function dumpOf(text: string): string {
       view: {
         lab: ofKind<Lab>('Lab')[0]!,
         namespaces: [],
+        services: [],
+        endpointSlices: [],
+        endpoints: [],
         nodes: ofKind<Node>('Node'),
         pods,
       },
