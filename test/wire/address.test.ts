@@ -98,7 +98,19 @@ t.test('an address of either family is four words', async (t) => {
 });
 
 t.test('IPv6 text is taken strictly', async (t) => {
-  const colons = ['', ':', ':::', ':1', '1:', '::1:', ':1::', '1:::2', '1::2::3', '::1::'];
+  const colons = [
+    '',
+    ':',
+    ':::',
+    ':1',
+    '1:',
+    '::1:',
+    ':1::',
+    '1:::2',
+    '1::2::3',
+    '::1::',
+    '1:2:3:4:5:6:7:8::1::2',
+  ];
   const counts = [
     '1:2:3:4:5:6:7',
     '1:2:3:4:5:6:7:8:9',
@@ -233,7 +245,15 @@ t.test('a prefix is parsed and its host bits are cleared', async (t) => {
 t.test('prefix text is taken strictly', async (t) => {
   const addresses = ['10.0.0.0', '10.0.0/8', '/8', '10.0.0.0.0/8', '::/0', '010.0.0.0/8'];
   const lengths = ['10.0.0.0/', '10.0.0.0/33', '10.0.0.0/08', '10.0.0.0/-1', '10.0.0.0/100', '10.0.0.0/ 8'];
-  const more = ['10.0.0.0/8/8', '10.0.0.0/8\n', '10.0.0.0/255.0.0.0', '10.0.0.0/8.0', '10.0.0.0/00', ''];
+  const more = [
+    '10.0.0.0/8/8',
+    '10.0.0.0/8\n',
+    '10.0.0.0/255.0.0.0',
+    '10.0.0.0/8.0',
+    '10.0.0.0/8.',
+    '10.0.0.0/00',
+    '',
+  ];
   for (const text of [...addresses, ...lengths, ...more])
     t.equal(parseCidr(text), undefined, JSON.stringify(text));
 });
@@ -307,6 +327,8 @@ t.test('MAC text is taken strictly', async (t) => {
   ];
   const more = [
     '0g:58:0a:f4:01:02',
+    '0+:58:0a:f4:01:02',
+    '0a:5.:0a:f4:01:02',
     ' 0a:58:0a:f4:01:02',
     '0a:58:0a:f4:01:02\n',
     '0a:58:0a:f4:01:',

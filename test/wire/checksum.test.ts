@@ -92,7 +92,14 @@ t.test('fold keeps the rest modulo ffff, and 0 only for 0', async (t) => {
   const wrong: string[] = [];
   const rnd = random(1075);
   const totals = [0, 1, 0xfffe, 0xffff, 0x10000, 0x1ffff, 0x1fffe, 0xffffffff, 0x100000000, 0xffff00000000];
-  totals.push(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1, 0xfffeffff, 0xfffe0001, 0x1_fffe_ffff);
+  totals.push(
+    Number.MAX_SAFE_INTEGER,
+    Number.MAX_SAFE_INTEGER - 1,
+    2 ** 48 + 2 ** 32 - 1,
+    0xfffeffff,
+    0xfffe0001,
+    0x1_fffe_ffff,
+  );
   for (let i = 0; i < 2000; i++) totals.push(Math.floor(rnd.next() * 2 ** (1 + rnd.int(53))));
   for (const total of totals) {
     const rest = Number(BigInt(total) % 0xffffn);
@@ -205,6 +212,19 @@ t.test('a change and its reverse give the checksum back', async (t) => {
     if (update32(update32(old, before, after), after, before) !== old) wrong.push(`${[before, after]}`);
   }
   t.same(wrong, [], '1000 changes');
+});
+
+t.test('updatePartial32 equals the sum with the new word, at every corner', async (t) => {
+  const wrong: string[] = [];
+  for (const before of CORNERS_32)
+    for (const after of CORNERS_32)
+      for (const other of [1, 0x00ff, 0x8000, 0xfffe, 0xffff]) {
+        const old = naiveSum(wire32(before), wire16(other));
+        const expected = naiveSum(wire32(after), wire16(other));
+        if (updatePartial32(old, before, after) !== expected) wrong.push(`${[before, after, other]}`);
+      }
+  t.same(wrong, []);
+  t.equal(updatePartial32(1, 0, 0), 1, 'two carries');
 });
 
 t.test('updatePartial32 equals the pseudo header sum with the new address', async (t) => {
