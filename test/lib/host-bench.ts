@@ -47,6 +47,8 @@ export interface Output {
 }
 
 export interface BenchOptions {
+  /** Whose tables: `node1` unless said otherwise. */
+  node?: string;
   /** What the pods' TAPs, `pw0` included, take off our hands. Default: everything. */
   offload?: number;
   /** By pod; wins over `offload`. */
@@ -310,11 +312,11 @@ export function createBench(options: BenchOptions = {}): HostBench {
         offload: settings.offloads?.[name] ?? settings.offload ?? ALL_OFFLOADS,
         isCaptured: settings.captured?.includes(name) ?? false,
       });
-      const here = bench.view.pods.filter((pod) => pod.spec.nodeName === 'node1');
+      const here = bench.view.pods.filter((pod) => pod.spec.nodeName === (options.node ?? 'node1'));
       const { image, problems } = compile(
         {
           view: bench.view,
-          node: 'node1',
+          node: options.node ?? 'node1',
           host: open('pw0', 1),
           tunnel: open('vxlan', 2),
           pods: new Map(
