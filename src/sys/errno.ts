@@ -18,6 +18,7 @@ export const EBUSY = constants.errno.EBUSY;
 export const EEXIST = constants.errno.EEXIST;
 export const ENODEV = constants.errno.ENODEV;
 export const EINVAL = constants.errno.EINVAL;
+export const EMFILE = constants.errno.EMFILE;
 export const EMSGSIZE = constants.errno.EMSGSIZE;
 export const ENOPROTOOPT = constants.errno.ENOPROTOOPT;
 export const EADDRINUSE = constants.errno.EADDRINUSE;
