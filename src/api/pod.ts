@@ -5,11 +5,19 @@ import { parseAddress } from '../wire/address.js';
 import { age } from './age.js';
 import { clone, equal } from './json.js';
 import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
+import { checkProbes, defaultProbes } from './pod-probe.js';
 import { POD_SPEC, POD_STATUS } from './pod-schema.js';
 import { at, forbidden, invalid, notSupported, required, type Problem } from './problem.js';
-import { checkDnsLabel, checkDnsSubdomain, checkPort, checkPortName, checkUnique } from './rules.js';
+import {
+  checkAddress,
+  checkDnsLabel,
+  checkDnsSubdomain,
+  checkPort,
+  checkPortName,
+  checkUnique,
+} from './rules.js';
 import { objectSchema } from './schema.js';
-import type { Container, ContainerStatus, Pod, PodSpec } from './types.js';
+import type { Container, ContainerPort, ContainerStatus, Pod, PodSpec } from './types.js';
 
 /** How long a pod's programs have between SIGTERM and SIGKILL, unless the pod says otherwise. */
 const DEFAULT_GRACE_SECONDS = 30;
@@ -17,6 +25,34 @@ const DEFAULT_GRACE_SECONDS = 30;
 /** Whether all of a pod's programs have ended for good. */
 export const isTerminal = (pod: Pod): boolean =>
   pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+/** A port of a node's own address that leads to a pod of that node. */
+export interface HostPort {
+  /** The one address of the node that it is on; undefined: every one. */
+  hostIP?: string;
+  hostPort: number;
+  protocol: 'TCP' | 'UDP' | 'SCTP';
+  podIP: string;
+  containerPort: number;
+}
+
+/**
+ * The `hostPort`s of a pod, for as long as it has an address and runs. None for a pod on the host's own network: there
+ * its programs have these very ports.
+ *
+ * @returns  in the order of containers and ports
+ */
+export function hostPorts(pod: Pod): HostPort[] {
+  const podIP = pod.status?.podIP;
+  if (!podIP || pod.spec.hostNetwork || isTerminal(pod)) return [];
+  return pod.spec.containers.flatMap(({ ports = [] }) =>
+    ports.flatMap(({ hostPort, hostIP, containerPort, protocol = 'TCP' }) => {
+      if (!hostPort) return [];
+      const isEvery = !hostIP || hostIP === '0.0.0.0' || hostIP === '::';
+      return [{ ...(!isEvery && { hostIP }), hostPort, protocol, podIP, containerPort }];
+    }),
+  );
+}
 
 /** The one word that `kubectl get pods` shows. k8s.io/kubernetes, pkg/printers/internalversion, printPod. */
 export function podStatusText(pod: Pod): string {
@@ -142,7 +178,11 @@ export function defaultPodSpec(spec: PodSpec): void {
   const initContainers = (fields['initContainers'] ?? []) as Container[];
   for (const container of [...spec.containers, ...initContainers] as (Container &
     Record<string, unknown>)[]) {
-    for (const port of container.ports ?? []) port.protocol ??= 'TCP';
+    for (const port of container.ports ?? []) {
+      port.protocol ??= 'TCP';
+      if (spec.hostNetwork) port.hostPort ||= port.containerPort;
+    }
+    defaultProbes(container);
     container['imagePullPolicy'] ??= isLatest(container.image ?? '') ? 'Always' : 'IfNotPresent';
     container['resources'] ??= {};
     container['terminationMessagePath'] ??= '/dev/termination-log';
@@ -164,6 +204,7 @@ export function checkPodSpec(spec: PodSpec, field: string): Problem[] {
   if (spec.containers.length === 0) problems.push(required(`${field}.containers`));
   problems.push(...checkContainers(spec.containers, `${field}.containers`));
   problems.push(...checkContainers(initContainers, `${field}.initContainers`));
+  problems.push(...checkHostPorts(spec, `${field}.containers`));
   const all: [Container, string][] = [
     ...spec.containers.map((c, i): [Container, string] => [c, at(`${field}.containers`, i)]),
     ...initContainers.map((c, i): [Container, string] => [c, at(`${field}.initContainers`, i)]),
@@ -202,7 +243,10 @@ function checkContainers(containers: readonly Container[], field: string): Probl
       ...ports.flatMap((port, j) => [
         ...checkPort(port.containerPort, `${at(`${path}.ports`, j)}.containerPort`),
         ...(port.name ? checkPortName(port.name, `${at(`${path}.ports`, j)}.name`) : []),
+        ...(port.hostPort ? checkPort(port.hostPort, `${at(`${path}.ports`, j)}.hostPort`) : []),
+        ...(port.hostIP ? checkAddress(port.hostIP, `${at(`${path}.ports`, j)}.hostIP`) : []),
       ]),
+      ...checkProbes(container, path),
       ...checkUnique(
         ports,
         (port) => port.name || undefined,
@@ -221,6 +265,33 @@ function checkContainers(containers: readonly Container[], field: string): Probl
       ),
     ];
   });
+}
+
+/** No two of a pod's containers may have one hostPort; on the host's network it is the containerPort. */
+function checkHostPorts(spec: PodSpec, field: string): Problem[] {
+  const all = spec.containers.flatMap(({ ports = [] }, i) =>
+    ports.flatMap((port, j): [ContainerPort, string][] =>
+      port.hostPort ? [[port, at(`${at(field, i)}.ports`, j)]] : [],
+    ),
+  );
+  return [
+    ...checkUnique(
+      all,
+      ([{ protocol = 'TCP', hostIP = '', hostPort }]) => `${protocol}/${hostIP}/${hostPort}`,
+      (i) => `${all[i]![1]}.hostPort`,
+    ),
+    ...all.flatMap(([{ hostPort, containerPort }, path]) =>
+      spec.hostNetwork && hostPort !== containerPort
+        ? [
+            invalid(
+              `${path}.containerPort`,
+              containerPort,
+              'must match `hostPort` when `hostNetwork` is true',
+            ),
+          ]
+        : [],
+    ),
+  ];
 }
 
 /** A spec without the fields that a running pod's owner may change. */

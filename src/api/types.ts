@@ -77,6 +77,49 @@ export interface ContainerPort {
   name?: string;
   containerPort: number;
   protocol?: 'TCP' | 'UDP' | 'SCTP';
+  /** The port of the node's own address that leads here. */
+  hostPort?: number;
+  /** Of the node's addresses only this one. */
+  hostIP?: string;
+}
+
+export interface ExecAction {
+  command?: string[];
+}
+
+export interface TcpSocketAction {
+  /** The pod's address when left out. */
+  host?: string;
+  /** A number, or the name of one of the container's ports. */
+  port: number | string;
+}
+
+export interface HttpGetAction extends TcpSocketAction {
+  path?: string;
+  scheme?: 'HTTP' | 'HTTPS';
+  httpHeaders?: { name: string; value?: string }[];
+}
+
+/** One of the ways to look at a container, or to tell it something. */
+export interface LifecycleHandler {
+  exec?: ExecAction;
+  httpGet?: HttpGetAction;
+  tcpSocket?: TcpSocketAction;
+  sleep?: { seconds?: number };
+}
+
+/** How to find out about a container; for times and thresholds that are left out see `probeTiming`. */
+export interface Probe {
+  exec?: ExecAction;
+  httpGet?: HttpGetAction;
+  tcpSocket?: TcpSocketAction;
+  grpc?: { port: number; service?: string };
+  initialDelaySeconds?: number;
+  timeoutSeconds?: number;
+  periodSeconds?: number;
+  successThreshold?: number;
+  failureThreshold?: number;
+  terminationGracePeriodSeconds?: number;
 }
 
 export interface Container {
@@ -87,6 +130,10 @@ export interface Container {
   workingDir?: string;
   env?: EnvVar[];
   ports?: ContainerPort[];
+  startupProbe?: Probe;
+  livenessProbe?: Probe;
+  readinessProbe?: Probe;
+  lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
 }
 
 export interface ContainerState {
@@ -121,7 +168,10 @@ export interface PodSpec {
   containers: Container[];
   restartPolicy?: 'Always' | 'OnFailure' | 'Never';
   terminationGracePeriodSeconds?: number;
+  /** The pod has no network namespace of its own, it uses its node's. */
   hostNetwork?: boolean;
+  /** Whether containers get variables of their namespace's Services; yes when left out. */
+  enableServiceLinks?: boolean;
   nodeSelector?: Record<string, string>;
 }
 
