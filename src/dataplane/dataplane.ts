@@ -11,4 +11,8 @@ export interface Dataplane extends Tables {
   /** ICMP errors that may still be sent now; see `router/icmp-error.ts`. */
   icmpTokens: number;
   icmpTokensMs: number;
+  /** State of the pseudo-random numbers by which endpoints are chosen; one word, never 0. */
+  readonly random: Int32Array;
+  /** Turns of round robin, by frontend. */
+  readonly turns: Int32Array;
 }

@@ -58,6 +58,10 @@ const COLUMNS = [
   'direction',
   'flowHash',
   'event',
+  'draft',
+  'service',
+  'needsSnat',
+  'related',
   'route',
   'outPort',
   'vtep',
@@ -71,7 +75,9 @@ export type FrameColumns = Columns<(typeof COLUMNS)[number]>;
  * `len` bytes of the whole frame · `headroom` bytes in front of `l2` that may be overwritten · `gsoSize` payload bytes of
  * each segment · `csumStart` byte offset in the pool, `csumOffset` from there · `ports` is `src << 16 | dst`, for an ICMP
  * echo its identifier · `packets` on the wire · `flow` conntrack row and `direction` in it · `event` what conntrack shall do
- * when the frame has passed.
+ * when the frame has passed · `draft` a conntrack row that is not linked yet, because a new flow is translated · `service` the
+ * frontend it came to · `needsSnat` its source must become the router's · `related` the conntrack node (row × 2 + direction) of the
+ * packet that an ICMP error quotes, turned round: the error goes its way.
  */
 export type Frames = FrameColumns & {
   /** Rows in use: 0 .. count-1. */

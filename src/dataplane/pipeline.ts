@@ -1,7 +1,7 @@
 /**
  * The path of one frame. Read this first.
  *
- *     port in → bridge → router input → conntrack → route → bridge | overlay → port out
+ *     port in → bridge → router input → conntrack → service (DNAT) → route → source NAT → bridge | overlay → port out
  *
  * Each stage is a free function on the frame's columns: 0 gives the frame to the next stage, anything else ends its way
  * (`verdict.ts`). Nothing here allocates, throws, waits, or reads a clock.
@@ -12,10 +12,14 @@ import { sourceGuard } from './bridge/source-guard.js';
 import { confirm } from './conntrack/confirm.js';
 import { followFragments } from './conntrack/fragments.js';
 import { track } from './conntrack/track.js';
+import { translateDestination, translateSource } from './conntrack/translate.js';
 import { parse } from './parse.js';
 import { answerArp } from './router/arp.js';
 import { icmpError, isErrorDue } from './router/icmp-error.js';
 import { route } from './router/router.js';
+import { isResetDue, tcpReset } from './router/tcp-reset.js';
+import { service } from './service/service.js';
+import { sourceNat } from './service/source-nat.js';
 import { DROP_NO_PORT, FLOOD, FORWARD } from './verdict.js';
 
 /**
@@ -33,16 +37,25 @@ export function pipeline(dp: Dataplane, f: number): number {
     answerArp(dp, f) || //       RFC 826           who has the gateway address?
     followFragments(dp, f) || // RFC 791 §3.2      ports of later fragments
     track(dp, f) || //                             which flow? known ones remember their route
+    service(dp, f) || //                           a new flow to a Service is given an endpoint
+    translateDestination(dp, f) || // RFC 3022 §4.1
     route(dp, f) || //           RFC 1812 §5       TTL, longest prefix, next hop, MTU
+    sourceNat(dp, f) || //                         hairpin, node ports, masquerade
+    translateSource(dp, f) || // RFC 3022 §4.1
     leave(dp, f);
   if (verdict < 0) {
     count(dp, f, verdict);
-    if (isErrorDue(dp, f, verdict)) {
-      verdict = icmpError(dp, f, verdict) || leave(dp, f); // RFC 1812 §4.3.2
+    const answer = isResetDue(dp, f, verdict) //     RFC 9293 §3.10.7.1
+      ? tcpReset(dp, f)
+      : isErrorDue(dp, f, verdict) //                RFC 1812 §4.3.2
+        ? icmpError(dp, f, verdict)
+        : verdict;
+    if (answer !== verdict) {
+      verdict = answer || leave(dp, f);
       if (verdict < 0) count(dp, f, verdict);
     }
   }
-  if (verdict > 0) confirm(dp, f); //              a flow is real when its packet has passed
+  confirm(dp, f, verdict > 0); //                a flow is real when its packet has passed
   dp.frames.verdict[f] = verdict;
   return verdict;
 }

@@ -56,6 +56,12 @@ export const REASONS = [
   ['tunnel-send-failed', 'The kernel did not take the datagrams for the tunnel.'],
   ['port-send-failed', 'The kernel did not take the frame for the port.'],
   ['not-for-router', 'A packet to the router’s own address that it does not answer.'],
+  ['no-endpoints', 'The Service has no endpoint that is ready: refused.'],
+  ['no-local-endpoints', 'The Service keeps its traffic local, and no endpoint of it is on this host.'],
+  ['source-not-allowed', 'The source is not in the Service’s loadBalancerSourceRanges.'],
+  ['service-protocol', 'The Service’s port speaks a protocol that is not carried (SCTP).'],
+  ['endpoint-gone', 'The endpoint of this connection is gone: reset.'],
+  ['no-free-port', 'No source port is free to translate the flow to.'],
 ] as const;
 
 export type ReasonName = (typeof REASONS)[number][0];
@@ -104,3 +110,9 @@ export const DROP_VXLAN_NOT_OUR_MAC = drop('vxlan-not-our-mac');
 export const DROP_TUNNEL_SEND_FAILED = drop('tunnel-send-failed');
 export const DROP_PORT_SEND_FAILED = drop('port-send-failed');
 export const DROP_NOT_FOR_ROUTER = drop('not-for-router');
+export const DROP_NO_ENDPOINTS = drop('no-endpoints');
+export const DROP_NO_LOCAL_ENDPOINTS = drop('no-local-endpoints');
+export const DROP_SOURCE_NOT_ALLOWED = drop('source-not-allowed');
+export const DROP_SERVICE_PROTOCOL = drop('service-protocol');
+export const DROP_ENDPOINT_GONE = drop('endpoint-gone');
+export const DROP_NO_FREE_PORT = drop('no-free-port');

@@ -111,12 +111,15 @@ export function createHost(options: HostOptions): Host {
   const frames = createFrames(allocFrames, pool, size.arena, size.frames, size.frames * 4);
   const outbox = createOutbox(allocFrames, size.messages, size.arena, scratchEnd);
 
+  const tables = createTables(options.alloc, options.seed, REASONS.length, options.capacities);
   const dp: Dataplane = {
-    ...createTables(options.alloc, options.seed, REASONS.length, options.capacities),
+    ...tables,
     frames,
     now: 0,
     icmpTokens: 0,
     icmpTokensMs: 0,
+    random: Int32Array.of(options.seed | 1),
+    turns: new Int32Array(tables.services.capacity),
   };
   const egress = createEgress(dp, outbox, options.driver, options.tunnelSockets ?? 1);
   const ingest = createIngest(dp, run);

@@ -11,7 +11,7 @@
  * timed out, else one that never saw a reply, else the one that was silent longest. Evictions are counted.
  *
  * What a flow's packets rely on is remembered with the epoch it had (`ROUTE`, `ROUTE_EPOCH`, one pair a direction); who uses
- * it compares. Rows lie in one piece of 160 bytes, three cache lines: the path touches two of them a packet.
+ * it compares. Rows lie in one piece of 192 bytes, three cache lines.
  */
 import { avalanche, mix } from './hash-index.js';
 import { powerOfTwo, type Alloc } from './memory.js';
@@ -29,7 +29,12 @@ export const FLAGS = 27;
 export const ROUTE = 28;
 export const ROUTE_EPOCH = 30;
 const DOUBLES = 32;
-export const ROW_WORDS = 40;
+/** The endpoint that the flow was given, and the epoch it had; 0: none. */
+export const ENDPOINT = 40;
+export const ENDPOINT_EPOCH = 41;
+/** The frontend that it came to; 0: none. */
+export const SERVICE = 42;
+export const ROW_WORDS = 48;
 
 /** Bits of {@link FLAGS}. */
 export const FLAG_REPLIED = 1;
@@ -163,7 +168,7 @@ export class Conntrack {
   /**
    * Take a row for a new flow; the caller then writes both tuples with {@link setTuple} and links it with {@link link}.
    *
-   * @returns a row whose words are all 0 but the tuples
+   * @returns a row whose words are all 0 but the tuples; give it back with {@link discard} if it is not linked
    */
   take(nowMs: number): number {
     if (this.#free === 0 && this.#fresh === this.capacity) this.#evict(nowMs);
@@ -205,6 +210,11 @@ export class Conntrack {
     words[row * ROW_WORDS + HASH + direction] = this.hash(s0, s1, s2, s3, d0, d1, d2, d3, ports, zone);
   }
 
+  /** The hash of one direction's tuple, as {@link setTuple} computed it. */
+  hashOf(row: number, direction: number): number {
+    return this.words[row * ROW_WORDS + HASH + direction]!;
+  }
+
   /** Put both directions of a row into their chains. */
   link(row: number): void {
     for (let direction = 0; direction < 2; direction++) {
@@ -213,6 +223,14 @@ export class Conntrack {
       this.words[at + NEXT + direction] = this.#heads[head]!;
       this.#heads[head] = row * 2 + direction;
     }
+  }
+
+  /** Give back a row that was taken and not linked. */
+  discard(row: number): void {
+    this.words[row * ROW_WORDS + STATE] = 0;
+    this.words[row * ROW_WORDS + NEXT] = this.#free;
+    this.#free = row;
+    this.size--;
   }
 
   /** End a flow. */
@@ -234,10 +252,7 @@ export class Conntrack {
           }
         }
     }
-    words[row * ROW_WORDS + STATE] = 0;
-    words[row * ROW_WORDS + NEXT] = this.#free;
-    this.#free = row;
-    this.size--;
+    this.discard(row);
   }
 
   /** Take away what has timed out, among the next `rows` rows. */

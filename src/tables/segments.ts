@@ -8,11 +8,20 @@ import { createStaticTable, type StaticTable } from './static-table.js';
 export const SEGMENT_BRIDGED = 1;
 export const SEGMENT_ROUTED = 2;
 
-const COLUMNS = ['kind', 'routerMacHi', 'routerMacLo', 'routerIp', 'gatewayIp', 'tunnelPort'] as const;
+const COLUMNS = [
+  'kind',
+  'routerMacHi',
+  'routerMacLo',
+  'routerIp',
+  'gatewayIp',
+  'tunnelPort',
+  'nodeIp',
+] as const;
 
 /**
  * `gatewayIp` is what pods have as default gateway: the router answers ARP for it, the host's kernel owns it. `routerIp`
- * is the router's own address, which no kernel and no pod ever carries: the source of its ICMP errors.
+ * is the router's own address, which no kernel and no pod ever carries: the source of its ICMP errors and of what it translates. `nodeIp` is the
+ * host's own address on the underlay: pods speak to the outside from it; 0: they do so from their own.
  */
 export type Segments = StaticTable & Columns<(typeof COLUMNS)[number]>;
 

@@ -4,6 +4,7 @@
  * Theory of operation. The packet worker owns the tables and is their only writer. The control side keeps a master copy of
  * the static ones and sends rows that changed; `conntrack`, `fdb`, `fragments` and `counters` are the worker's own.
  */
+import { createAffinity, type Affinity } from './affinity.js';
 import { Conntrack } from './conntrack.js';
 import { createCounters, type Counters } from './counters.js';
 import { createFdb, type Fdb } from './fdb.js';
@@ -13,6 +14,16 @@ import { createNeighbors, type Neighbors } from './neighbors.js';
 import { createPorts, type Ports } from './ports.js';
 import { createRoutes, type Routes } from './routes.js';
 import { createSegments, type Segments } from './segments.js';
+import {
+  createBackends,
+  createEndpoints,
+  createServices,
+  createSourceRanges,
+  type Backends,
+  type Endpoints,
+  type Services,
+  type SourceRanges,
+} from './services.js';
 import type { StaticTable } from './static-table.js';
 import { createVteps, type Vteps } from './vteps.js';
 
@@ -23,18 +34,28 @@ export interface Capacities {
   neighbors: number;
   routes: number;
   vteps: number;
+  services: number;
+  endpoints: number;
+  backends: number;
+  ranges: number;
+  affinity: number;
   fdb: number;
   conntrack: number;
   fragments: number;
 }
 
-/** Enough for a host with 250 pods in a cluster of a thousand nodes: 24 MB. */
+/** Enough for a host with 250 pods in a cluster of a thousand nodes and a hundred thousand Services; memory is taken when used. */
 export const CAPACITIES: Capacities = {
   ports: 512,
   segments: 64,
   neighbors: 1024,
   routes: 2048,
   vteps: 1024,
+  services: 1 << 18,
+  endpoints: 1 << 18,
+  backends: 1 << 19,
+  ranges: 4096,
+  affinity: 16384,
   fdb: 4096,
   conntrack: 65536,
   fragments: 256,
@@ -46,6 +67,11 @@ export interface Tables {
   readonly neighbors: Neighbors;
   readonly routes: Routes;
   readonly vteps: Vteps;
+  readonly services: Services;
+  readonly endpoints: Endpoints;
+  readonly backends: Backends;
+  readonly ranges: SourceRanges;
+  readonly affinity: Affinity;
   readonly fdb: Fdb;
   readonly conntrack: Conntrack;
   readonly fragments: Fragments;
@@ -55,7 +81,17 @@ export interface Tables {
 }
 
 /** Names of the static tables in the order of {@link Tables.statics}. */
-export const STATIC_NAMES = ['ports', 'segments', 'neighbors', 'routes', 'vteps'] as const;
+export const STATIC_NAMES = [
+  'ports',
+  'segments',
+  'neighbors',
+  'routes',
+  'vteps',
+  'services',
+  'endpoints',
+  'backends',
+  'ranges',
+] as const;
 export type StaticName = (typeof STATIC_NAMES)[number];
 
 /**
@@ -73,16 +109,25 @@ export function createTables(
   const neighbors = createNeighbors(alloc, capacities.neighbors, seed);
   const routes = createRoutes(alloc, capacities.routes, seed + 1);
   const vteps = createVteps(alloc, capacities.vteps, seed + 2);
+  const services = createServices(alloc, capacities.services, seed + 6);
+  const endpoints = createEndpoints(alloc, capacities.endpoints);
+  const backends = createBackends(alloc, capacities.backends);
+  const ranges = createSourceRanges(alloc, capacities.ranges);
   return {
     ports,
     segments,
     neighbors,
     routes,
     vteps,
+    services,
+    endpoints,
+    backends,
+    ranges,
+    affinity: createAffinity(alloc, capacities.affinity, seed + 7),
     fdb: createFdb(alloc, capacities.fdb, seed + 3),
     conntrack: new Conntrack(alloc, capacities.conntrack, seed + 4),
     fragments: createFragments(alloc, capacities.fragments, seed + 5),
     counters: createCounters(alloc, capacities.ports, reasons),
-    statics: [ports, segments, neighbors, routes, vteps],
+    statics: [ports, segments, neighbors, routes, vteps, services, endpoints, backends, ranges],
   };
 }

@@ -13,6 +13,8 @@ import * as ipv4 from '../../wire/ipv4.js';
 import * as tcp from '../../wire/tcp.js';
 import { V4_MAPPED } from '../../wire/address.js';
 import {
+  ENDPOINT,
+  ENDPOINT_EPOCH,
   FLAGS,
   FLAG_REPLIED,
   FROM_INI,
@@ -28,10 +30,11 @@ import {
   UNREPLIED,
 } from '../../tables/conntrack.js';
 import type { Dataplane } from '../dataplane.js';
-import { CONTINUE, DROP_ICMP_UNASKED, DROP_ICMP_UNRELATED } from '../verdict.js';
+import { ENDPOINT_READY } from '../../tables/services.js';
+import { CONTINUE, DROP_ENDPOINT_GONE, DROP_ICMP_UNASKED, DROP_ICMP_UNRELATED } from '../verdict.js';
 import { finFlag, firstTcpState, nextTcpState, timeoutMs } from './states.js';
 
-type Parts = Pick<Dataplane, 'frames' | 'conntrack' | 'routes' | 'now'>;
+type Parts = Pick<Dataplane, 'frames' | 'conntrack' | 'routes' | 'endpoints' | 'now'>;
 
 /** In `event`: make a row in this state (1..), once the packet has passed. */
 const NO_EVENT = 0;
@@ -80,6 +83,11 @@ export function track(dp: Parts, f: number): number {
   const direction = node & 1;
   const at = row * ROW_WORDS;
   const { words } = conntrack;
+  if (words[at + ENDPOINT] !== 0) {
+    const held = holdEndpoint(dp, row, proto);
+    if (held === ENDED) return begin(dp, f, isFirst);
+    if (held !== CONTINUE) return held;
+  }
   let state = words[at + STATE]!;
   if (proto === ipv4.TCP && isFirst) {
     const flags = tcp.flags(v, l4);
@@ -103,6 +111,24 @@ export function track(dp: Parts, f: number): number {
   if (words[at + ROUTE_EPOCH + direction] === dp.routes.epoch[0])
     frames.route[f] = words[at + ROUTE + direction]!;
   return CONTINUE;
+}
+
+/** From {@link holdEndpoint}: the flow is over, and its packet may begin another. */
+const ENDED = 1;
+
+/**
+ * Whether a translated flow may keep its endpoint. One that only drains ends its UDP flows, so that the next datagram goes elsewhere;
+ * one that is gone ends them all, TCP by a reset.
+ */
+function holdEndpoint({ conntrack, endpoints }: Parts, row: number, proto: number): number {
+  const at = row * ROW_WORDS;
+  const endpoint = conntrack.words[at + ENDPOINT]!;
+  const isGone =
+    endpoints.state[endpoint] === 0 || endpoints.epoch[endpoint] !== conntrack.words[at + ENDPOINT_EPOCH];
+  if (!isGone && (proto === ipv4.TCP || endpoints.state[endpoint] === ENDPOINT_READY)) return CONTINUE;
+  const state = conntrack.words[at + STATE];
+  conntrack.remove(row);
+  return proto === ipv4.TCP && state !== CLOSED && state !== TIME_WAIT ? DROP_ENDPOINT_GONE : ENDED;
 }
 
 /** A packet of no known flow: what would it begin? */
@@ -138,9 +164,12 @@ function relateError({ frames, conntrack, now }: Parts, f: number): number {
   const src = ipv4.src(v, quoted);
   const dst = ipv4.dst(v, quoted);
   if (src !== frames.d3[f]) return DROP_ICMP_UNRELATED;
+  // The packet turned round: the error takes the way of its answer, and is translated as that would be.
+  ports = (ports << 16) | (ports >>> 16);
   const zone = (frames.segment[f]! << 8) | proto;
-  const hash = conntrack.hash(0, 0, V4_MAPPED, src, 0, 0, V4_MAPPED, dst, ports, zone);
-  const node = conntrack.find(hash, 0, 0, V4_MAPPED, src, 0, 0, V4_MAPPED, dst, ports, zone, now);
+  const hash = conntrack.hash(0, 0, V4_MAPPED, dst, 0, 0, V4_MAPPED, src, ports, zone);
+  const node = conntrack.find(hash, 0, 0, V4_MAPPED, dst, 0, 0, V4_MAPPED, src, ports, zone, now);
   frames.flowHash[f] = hash;
+  frames.related[f] = node;
   return node === 0 ? DROP_ICMP_UNRELATED : CONTINUE;
 }

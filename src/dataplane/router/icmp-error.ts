@@ -10,6 +10,7 @@ import * as icmp from '../../wire/icmp.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import { V4_MAPPED } from '../../wire/address.js';
 import { finish, store, sum } from '../../wire/checksum.js';
+import { ROW_WORDS, TUPLE_WORDS } from '../../tables/conntrack.js';
 import { EVENT_ICMP_ERRORS } from '../../tables/counters.js';
 import { TO_ROUTER } from '../bridge/bridge.js';
 import type { Dataplane } from '../dataplane.js';
@@ -30,6 +31,7 @@ const ERRORS: Partial<Record<ReasonName, readonly [type: number, code: number]>>
   'no-such-pod': [icmp.UNREACHABLE, icmp.HOST_UNREACHABLE],
   'back-to-host': [icmp.UNREACHABLE, icmp.HOST_UNREACHABLE],
   'no-such-service': [icmp.UNREACHABLE, icmp.PORT_UNREACHABLE],
+  'no-endpoints': [icmp.UNREACHABLE, icmp.PORT_UNREACHABLE],
   'too-big': [icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED],
 };
 
@@ -75,6 +77,7 @@ export function icmpError(dp: Dataplane, f: number, verdict: number): number {
   v.setUint16(l4 + icmp.CHECKSUM, 0);
   v.setUint32(l4 + 4, typeAndCode === TOO_BIG ? ports.mtu[frames.outPort[f]!]! : 0);
   b.u8.copyWithin(l4 + icmp.HEADER_LEN, oldL3, oldL3 + quoted);
+  quoteAsSent(dp, f, l4 + icmp.HEADER_LEN);
   store(b, l4 + icmp.CHECKSUM, finish(sum(b, l4, icmp.HEADER_LEN + quoted)));
 
   frames.l2[f] = l2;
@@ -93,6 +96,21 @@ export function icmpError(dp: Dataplane, f: number, verdict: number): number {
   frames.flow[f] = 0;
   frames.event[f] = 0;
   return originate(dp, f);
+}
+
+/** The quoted packet has its destination translated already: its sender knows it by the one it sent to. */
+function quoteAsSent({ frames, conntrack }: Dataplane, f: number, quoted: number): void {
+  const row = frames.flow[f] || frames.draft[f]!;
+  if (row === 0) return;
+  const { v, b } = frames;
+  const tuple = row * ROW_WORDS + frames.direction[f]! * TUPLE_WORDS;
+  if (conntrack.words[tuple + 7] === ipv4.dst(v, quoted) && conntrack.words[tuple + 8] === frames.ports[f])
+    return;
+  v.setInt32(quoted + 16, conntrack.words[tuple + 7]!);
+  ipv4.writeChecksum(b, quoted);
+  const proto = frames.proto[f]!;
+  if (proto === ipv4.TCP || proto === ipv4.UDP)
+    v.setInt32(quoted + ipv4.headerLen(v, quoted), conntrack.words[tuple + 8]!);
 }
 
 const TOO_BIG = (icmp.UNREACHABLE << 8) | icmp.FRAGMENTATION_NEEDED;

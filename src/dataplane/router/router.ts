@@ -68,7 +68,10 @@ export function route(dp: Parts, f: number): number {
   if (!isDelivered && ipv4.ttl(v, l3) <= 1) return DROP_TTL_EXCEEDED;
   if (kind === ROUTE_UNREACHABLE) return DROP_NO_SUCH_NODE;
   if (kind === ROUTE_REFUSE) return DROP_NO_SUCH_SERVICE;
-  if (kind === ROUTE_HOST && ports.kind[frames.inPort[f]!] === PORT_HOST) return DROP_BACK_TO_HOST;
+  // Translated it may: to an endpoint outside, or back to the host's own program.
+  const isTranslated = (frames.flow[f] || frames.draft[f] || frames.related[f]) !== 0;
+  if (kind === ROUTE_HOST && ports.kind[frames.inPort[f]!] === PORT_HOST && !isTranslated)
+    return DROP_BACK_TO_HOST;
 
   const verdict = resolve(dp, f, row);
   if (verdict !== CONTINUE) return verdict;
