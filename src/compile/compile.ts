@@ -30,6 +30,7 @@ import {
 import { OVERHEAD } from '../wire/vxlan.js';
 import { emptyImage, type Ids, type Image } from './image.js';
 import { nodeAddresses, type NodeAddresses } from './node-addresses.js';
+import { compileServices, nodeIps } from './services.js';
 
 /** A port as its driver opened it. */
 export interface OpenPort {
@@ -99,10 +100,13 @@ export function compile(input: CompileInput, ids: Ids): Compiled {
   compilePorts(context);
   compileNeighbors(context);
   compileVtepsAndRoutes(context);
+  const segment = ids.of('segments', SEGMENT);
+  compileServices({ view: input.view, node, gateway: self.gateway, segment }, ids, image);
   return { image, problems };
 }
 
 function compileSegments({ input, self, ids, image }: Context): void {
+  const us = input.view.nodes.find((node) => node.metadata.name === input.node);
   const tunnelPort = input.tunnel ? ids.of('ports', TUNNEL_PORT_KEY) : 0;
   image.segments.set(
     SEGMENT,
@@ -113,6 +117,7 @@ function compileSegments({ input, self, ids, image }: Context): void {
       self.router,
       self.gateway,
       tunnelPort,
+      input.host ? (nodeIps(us)[0] ?? 0) : 0,
     ),
   );
 }

@@ -13,49 +13,118 @@ export type Image = Record<StaticName, TableImage>;
 export const emptyImage = (): Image =>
   Object.fromEntries(STATIC_NAMES.map((name) => [name, new Map()])) as unknown as Image;
 
-/** Small ids for keys, one space a table. Id 0 is nobody's. */
+/**
+ * Small ids for keys, one space a table. Id 0 is nobody's; the lowest that is free is given out first.
+ *
+ * A *run* is ids in a row, for tables in which others name a first row and a count. Its keys hold its length: a run that grows or
+ * shrinks is another run, and the old one goes when nobody can read it any more.
+ */
 export class Ids {
-  readonly #byKey: Record<StaticName, Map<string, number>>;
-  readonly #byId: Record<StaticName, string[]>;
-  readonly #capacity: Record<StaticName, number>;
+  readonly #tables: Record<StaticName, IdSpace>;
 
   constructor(capacity: Record<StaticName, number>) {
-    const each = <T>(make: () => T): Record<StaticName, T> =>
-      Object.fromEntries(STATIC_NAMES.map((name) => [name, make()])) as Record<StaticName, T>;
-    this.#byKey = each(() => new Map<string, number>());
-    this.#byId = each(() => ['']);
-    this.#capacity = capacity;
+    this.#tables = Object.fromEntries(
+      STATIC_NAMES.map((name) => [name, new IdSpace(name, capacity[name])]),
+    ) as Record<StaticName, IdSpace>;
   }
 
   /** The id of a key, given out at its first use. @throws RangeError when the table is full */
   of(table: StaticName, key: string): number {
-    const known = this.#byKey[table].get(key);
-    if (known !== undefined) return known;
-    const ids = this.#byId[table];
-    let id = ids.indexOf('', 1);
-    if (id < 0) id = ids.length;
-    if (id >= this.#capacity[table])
-      throw new RangeError(`Cannot add "${key}": table ${table} holds ${this.#capacity[table] - 1} rows`);
-    ids[id] = key;
-    this.#byKey[table].set(key, id);
-    return id;
+    return this.#tables[table].of(key);
+  }
+
+  /** A number that no other key of the table had before this one was given its id. */
+  serialOf(table: StaticName, key: string): number {
+    return this.#tables[table].serialOf(key);
+  }
+
+  /** The first id of a run of `length` rows, given out at its first use; 0 for an empty one. @throws RangeError when the table is full */
+  run(table: StaticName, key: string, length: number): number {
+    if (length === 0) return 0;
+    const keys = Array.from({ length }, (_, i) => this.keyInRun(key, length, i));
+    return this.#tables[table].run(keys);
+  }
+
+  /** The key of row `i` of a run. */
+  keyInRun(key: string, length: number, i: number): string {
+    return `${key} ${i + 1}/${length}`;
   }
 
   /** The key behind an id, or undefined. */
   keyOf(table: StaticName, id: number): string | undefined {
-    return this.#byId[table][id] || undefined;
+    return this.#tables[table].keyOf(id);
   }
 
   /** Let go of a key: its id may be given out again. */
   free(table: StaticName, key: string): void {
-    const id = this.#byKey[table].get(key);
-    if (id === undefined) return;
-    this.#byKey[table].delete(key);
-    this.#byId[table][id] = '';
+    this.#tables[table].free(key);
   }
 
   /** Keys that have an id. */
   keys(table: StaticName): IterableIterator<string> {
-    return this.#byKey[table].keys();
+    return this.#tables[table].keys();
+  }
+}
+
+/** The ids of one table. */
+class IdSpace {
+  readonly #name: StaticName;
+  readonly #capacity: number;
+  readonly #byKey = new Map<string, { id: number; serial: number }>();
+  readonly #byId: string[] = [''];
+  /** No id below this one is free. */
+  #lowest = 1;
+  #serial = 0;
+
+  constructor(name: StaticName, capacity: number) {
+    this.#name = name;
+    this.#capacity = capacity;
+  }
+
+  of(key: string): number {
+    return this.#byKey.get(key)?.id ?? this.#take([key]);
+  }
+
+  serialOf(key: string): number {
+    return this.#byKey.get(key)?.serial ?? 0;
+  }
+
+  run(keys: readonly string[]): number {
+    return this.#byKey.get(keys[0]!)?.id ?? this.#take(keys);
+  }
+
+  keyOf(id: number): string | undefined {
+    return this.#byId[id] || undefined;
+  }
+
+  free(key: string): void {
+    const entry = this.#byKey.get(key);
+    if (entry === undefined) return;
+    this.#byKey.delete(key);
+    this.#byId[entry.id] = '';
+    this.#lowest = Math.min(this.#lowest, entry.id);
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#byKey.keys();
+  }
+
+  /** The lowest ids in a row that are free. */
+  #take(keys: readonly string[]): number {
+    while (this.#byId[this.#lowest]) this.#lowest++;
+    let first = this.#lowest;
+    for (let n = 0; n < keys.length;) {
+      if (this.#byId[first + n]) {
+        first += n + 1;
+        n = 0;
+      } else n++;
+    }
+    if (first + keys.length > this.#capacity)
+      throw new RangeError(`Cannot add "${keys[0]}": table ${this.#name} holds ${this.#capacity - 1} rows`);
+    for (const [i, key] of keys.entries()) {
+      this.#byId[first + i] = key;
+      this.#byKey.set(key, { id: first + i, serial: ++this.#serial });
+    }
+    return first;
   }
 }

@@ -149,7 +149,7 @@ export class SimHost {
     );
     for (const pair of this.pairs) {
       const segment = this.master.ids.of('segments', `pair ${pair}`);
-      image.segments.set(`pair ${pair}`, Int32Array.of(SEGMENT_BRIDGED, 0, 0, 0, 0, 0));
+      image.segments.set(`pair ${pair}`, Int32Array.of(SEGMENT_BRIDGED, 0, 0, 0, 0, 0, 0));
       for (const end of [0, 1]) {
         const key = `pair ${pair}.${end}`;
         const { endpoint, port } = this.plugged.get(key)!;

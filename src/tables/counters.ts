@@ -29,6 +29,7 @@ export const EVENTS = [
   'tunnelWrites',
   'evicted',
   'icmpErrors',
+  'tcpResets',
 ] as const;
 export const EVENT_BATCHES = 0;
 export const EVENT_PASSES = 1;
@@ -39,6 +40,8 @@ export const EVENT_TUNNEL_WRITES = 5;
 export const EVENT_EVICTED = 6;
 /** ICMP errors that the router began to make: with them, all that came in is all that went on and all that was dropped. */
 export const EVENT_ICMP_ERRORS = 7;
+/** Resets that it began to make, which count likewise. */
+export const EVENT_TCP_RESETS = 8;
 
 export function createCounters(alloc: Alloc, ports: number, reasons: number): Counters {
   const doubles = (n: number): Float64Array => new Float64Array(alloc(n * 8));

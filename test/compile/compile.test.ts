@@ -45,6 +45,10 @@ t.test('a host knows its own pods, and the others by their nodes', async (t) => 
   t.same(keysOf(image), {
     ports: ['pod default/a', 'pw0', 'vxlan'],
     segments: ['cni0'],
+    services: [],
+    endpoints: [],
+    backends: [],
+    ranges: [],
     neighbors: ['default/a'],
     routes: [
       'default',

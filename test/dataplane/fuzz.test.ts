@@ -7,7 +7,15 @@ const SEED = Number(process.env.PODWIRE_FUZZ_SEED ?? 20240607);
 const FRAMES = Number(process.env.PODWIRE_FUZZ_FRAMES ?? 1_000_000);
 
 /** Reasons for which the pure path never drops: the driver's own, and what only a full pool or a lost port gives. */
-const NOT_HERE = ['none', 'tunnel-send-failed', 'port-send-failed', 'no-room', 'no-port', 'no-route'];
+const NOT_HERE = [
+  'none',
+  'tunnel-send-failed',
+  'port-send-failed',
+  'no-room',
+  'no-port',
+  'no-route',
+  'no-free-port',
+];
 
 t.test(`${FRAMES} frames: no throw, every frame accounted for, whatever comes out is a frame`, async (t) => {
   const fuzz = createFuzz(SEED);

@@ -1,4 +1,5 @@
 /** Fragments: they follow their first one. */
+import { packetsAt, ROW_WORDS } from '../../src/tables/conntrack.js';
 import t from 'tap';
 import { A, REMOTE, ROUTER, createBench } from '../lib/host-bench.js';
 import { ipv4Frame, parseFrame, parseVxlan, tcpFrame, udpFrame } from '../lib/packets.js';
@@ -58,9 +59,9 @@ t.test('a first fragment’s twin does not change whose the later ones are', asy
   bench.send('a', later(1, 64));
   bench.take();
   t.equal(bench.host.dp.conntrack.size, 1);
-  t.equal(bench.host.dp.conntrack.words[40 + 8]! >>> 16, 1000);
+  t.equal(bench.host.dp.conntrack.words[ROW_WORDS + 8]! >>> 16, 1000);
   t.equal(
-    bench.host.dp.conntrack.doubles[(40 + 32) / 2],
+    bench.host.dp.conntrack.doubles[packetsAt(1, 0)],
     2,
     'both fragments count for the flow of the first',
   );

@@ -13,7 +13,7 @@ const SEGMENT = 7;
 /** A bench whose ports 20 and 21 are the ends of a cable. */
 function pairBench(offload = ALL_OFFLOADS): HostBench {
   const bench = createBench();
-  bench.setRow('segments', SEGMENT, [SEGMENT_BRIDGED, 0, 0, 0, 0, 0]);
+  bench.setRow('segments', SEGMENT, [SEGMENT_BRIDGED, 0, 0, 0, 0, 0, 0]);
   for (const port of [20, 21])
     bench.setRow('ports', port, [PORT_POD, SEGMENT, port, 0, 0, 0, 1500, offload, 0, 0]);
   return bench;
@@ -70,7 +70,7 @@ t.test('nothing of it reaches the pods, nor theirs the cable', async (t) => {
 
 t.test('the same flow in two segments is two flows', async (t) => {
   const bench = pairBench();
-  bench.setRow('segments', SEGMENT + 1, [SEGMENT_BRIDGED, 0, 0, 0, 0, 0]);
+  bench.setRow('segments', SEGMENT + 1, [SEGMENT_BRIDGED, 0, 0, 0, 0, 0, 0]);
   for (const port of [30, 31])
     bench.setRow('ports', port, [PORT_POD, SEGMENT + 1, port, 0, 0, 0, 1500, 0, 0, 0]);
   const frame = udpFrame({ ...XY, srcPort: 1, dstPort: 2 });

@@ -11,9 +11,12 @@ import { createHost, type Driver, type Host } from '../../src/host/host.js';
 import { IOVS, type Outbox } from '../../src/host/outbox.js';
 import { compile } from '../../src/compile/compile.js';
 import { MasterCopy } from '../../src/compile/master-copy.js';
-import { EVENT_ICMP_ERRORS, EVENT_PASSES } from '../../src/tables/counters.js';
+import { EVENT_ICMP_ERRORS, EVENT_TCP_RESETS, EVENT_PASSES } from '../../src/tables/counters.js';
 import { PORT_POD, PORT_TUNNEL } from '../../src/tables/ports.js';
+import type { EndpointSlice, Service } from '../../src/api/types.js';
 import { SEGMENT_BRIDGED } from '../../src/tables/segments.js';
+import { SCHEDULERS } from '../../src/tables/services.js';
+import { serviceObject, sliceObject } from './services.js';
 import { CAPACITIES } from '../../src/tables/tables.js';
 import { A, B, C, GATEWAY, REMOTE, ROUTER, VTEP1, VTEP2, ip, nodeObject, podObject } from './host-bench.js';
 import {
@@ -71,7 +74,9 @@ function templates(): Template[] {
     '10.244.99.1',
     '10.244.1.99',
     '10.96.0.1',
+    '10.96.0.2',
     '9.9.9.9',
+    '192.168.50.200',
   ];
   for (const { port, from } of senders)
     for (const dst of targets)
@@ -92,6 +97,7 @@ function templates(): Template[] {
             42,
           );
           add(port, icmpFrame({ ...fields, icmpType: 3, icmpCode: 4, rest: 1300, payload: quoted }));
+          add(port, ipv4Frame({ ...from, dst, proto: 132, payload: [0, 7, 0, 80, ...payload] }));
           add(port, ipv4Frame({ ...from, dst, proto: 47, payload, ipOptions: Uint8Array.of(1, 1, 1, 0) }));
         }
         if (payload.length === 1372 && port !== 'vxlan') {
@@ -188,6 +194,42 @@ export function createFuzz(seed: number) {
   let now = 1000;
   let slot = 0;
 
+  /** Services whose endpoints, policies and schedulers change each time. */
+  function services(): { services: Service[]; endpointSlices: EndpointSlice[] } {
+    const ports = [
+      { port: 80, protocol: 'TCP' as const, nodePort: 80 },
+      { name: 'u', port: 80, protocol: 'UDP' as const },
+      { name: 's', port: 80, protocol: 'SCTP' as const },
+    ];
+    const slice = (name: string): EndpointSlice =>
+      sliceObject(
+        name,
+        [B.ip, C.ip, REMOTE.ip, A.ip, '203.0.113.5']
+          .filter(() => chance.int(3) === 0)
+          .map((ip) => ({ ip, node: chance.pick(['node1', 'node2']), ready: chance.int(3) > 0 })),
+        [
+          { name: '', port: 8080, protocol: 'TCP' },
+          { name: 'u', port: 8080, protocol: 'UDP' },
+        ],
+      );
+    const annotations = { 'podwire.dev/scheduler': chance.pick(SCHEDULERS) };
+    const sessionAffinity = chance.pick(['None', 'ClientIP'] as const);
+    return {
+      services: [
+        serviceObject('one', { clusterIP: '10.96.0.1', ports, annotations, sessionAffinity }),
+        serviceObject('two', {
+          clusterIP: '10.96.0.2',
+          ports,
+          externalTrafficPolicy: chance.pick(['Local', 'Cluster'] as const),
+          internalTrafficPolicy: chance.pick(['Local', 'Cluster'] as const),
+          loadBalancer: '192.168.50.200',
+          loadBalancerSourceRanges: chance.pick([[], ['10.244.1.2/32']]),
+        }),
+      ],
+      endpointSlices: [slice('one'), slice('two')],
+    };
+  }
+
   function publish(): void {
     const open = (handle: number) => ({
       handle,
@@ -199,8 +241,7 @@ export function createFuzz(seed: number) {
         view: {
           lab: { apiVersion: '', kind: 'Lab', metadata: { name: 'fuzz' } },
           namespaces: [],
-          services: [],
-          endpointSlices: [],
+          ...services(),
           endpoints: [],
           nodes: [nodeObject(1), nodeObject(2), ...(chance.int(2) === 0 ? [nodeObject(3)] : [])],
           pods: [podObject('a', 'node1', A.ip), podObject('b', 'node1', B.ip), podObject('c', 'node1', C.ip)],
@@ -218,7 +259,7 @@ export function createFuzz(seed: number) {
       master.ids,
     );
     const pair = master.ids.of('segments', 'pair');
-    image.segments.set('pair', Int32Array.of(SEGMENT_BRIDGED, 0, 0, 0, 0, 0));
+    image.segments.set('pair', Int32Array.of(SEGMENT_BRIDGED, 0, 0, 0, 0, 0, 0));
     for (const key of ['x', 'y']) {
       master.ids.of('ports', key);
       image.ports.set(key, Int32Array.of(PORT_POD, pair, 9, 0, 0, 0, 1500, chance.pick(OFFLOADS), 0, 0));
@@ -300,7 +341,7 @@ export function createFuzz(seed: number) {
       rx: sumOf(counters.rxPackets),
       tx: sumOf(counters.txPackets),
       drops: sumOf(counters.drops),
-      errors: counters.events[EVENT_ICMP_ERRORS]!,
+      errors: counters.events[EVENT_ICMP_ERRORS]! + counters.events[EVENT_TCP_RESETS]!,
       passes: counters.events[EVENT_PASSES]!,
     };
     let forwarded = 0;

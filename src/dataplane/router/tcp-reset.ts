@@ -7,6 +7,7 @@ import * as ethernet from '../../wire/ethernet.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import * as tcp from '../../wire/tcp.js';
 import { finish, pseudoIpv4, store, sum } from '../../wire/checksum.js';
+import { EVENT_TCP_RESETS } from '../../tables/counters.js';
 import type { Dataplane } from '../dataplane.js';
 import { CSUM_GOOD, FRAME_PHASE, GSO_NONE } from '../frames.js';
 import { DROP_ENDPOINT_GONE, DROP_NO_ENDPOINTS, DROP_NO_ROOM } from '../verdict.js';
@@ -26,8 +27,11 @@ export function isResetDue({ frames }: Pick<Dataplane, 'frames'>, f: number, ver
 
 /** Turn the segment into the reset that answers it. @returns 0, or why the reset was dropped */
 export function tcpReset(dp: Dataplane, f: number): number {
-  const { frames } = dp;
+  const { frames, counters } = dp;
   const { v, b } = frames;
+  // From here on the row is the reset's: one packet, whatever the segment stood for.
+  frames.packets[f] = 1;
+  counters.events[EVENT_TCP_RESETS]!++;
   const l4 = frames.l4[f]!;
   const flags = tcp.flags(v, l4);
   const payload = frames.len[f]! - (l4 - frames.l2[f]!) - tcp.headerLen(v, l4);
@@ -56,7 +60,6 @@ export function tcpReset(dp: Dataplane, f: number): number {
     finish(pseudoIpv4(b, l3, ipv4.TCP, tcp.MIN_HEADER_LEN) + sum(b, at, tcp.MIN_HEADER_LEN)),
   );
 
-  frames.packets[f] = 1;
   frames.l2[f] = l2;
   frames.l3[f] = l3;
   frames.l4[f] = at;

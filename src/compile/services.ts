@@ -1,0 +1,288 @@
+/**
+ * Services and EndpointSlices → frontends, backends, endpoints, source ranges.
+ *
+ * Which endpoints a frontend offers follows kube-proxy: those that are ready; when there is none, those that still serve while they
+ * terminate; under policy Local the same among the endpoints of this node. Topology hints narrow the first list when every endpoint
+ * has them. https://kubernetes.io/docs/reference/networking/virtual-ips/
+ *
+ * An endpoint that left its slices while its pod lives on stays, draining: established connections end with the pod, not before.
+ */
+import {
+  FLANNEL_PUBLIC_IP,
+  SCHEDULER_ANNOTATION,
+  SERVICE_NAME,
+  type ClusterView,
+  type Endpoint,
+  type EndpointSlice,
+  type Node,
+  type Service,
+  type ServicePort,
+} from '../api/types.js';
+import {
+  ENDPOINT_DRAINING,
+  ENDPOINT_READY,
+  FRONTEND_CLUSTER_IP,
+  FRONTEND_EXTERNAL_IP,
+  FRONTEND_KINDS,
+  FRONTEND_LOAD_BALANCER,
+  FRONTEND_LOCAL,
+  FRONTEND_NODE_PORT,
+  FRONTEND_UNSUPPORTED,
+  SCHEDULERS,
+} from '../tables/services.js';
+import { formatIpv4, parseCidr, parseIpv4, V4_MAPPED } from '../wire/address.js';
+import { SCTP, TCP, UDP } from '../wire/ipv4.js';
+import type { Ids, Image } from './image.js';
+
+const PROTOCOLS: Record<string, number> = { TCP, UDP, SCTP };
+const DEFAULT_AFFINITY_SECONDS = 10_800;
+
+export interface ServicesInput {
+  readonly view: ClusterView;
+  /** Our node; undefined when the view has none of that name. */
+  readonly node: Node | undefined;
+  /** This host's gateway address: node ports are served there too. */
+  readonly gateway: number;
+  /** Row of the segment whose router serves them. */
+  readonly segment: number;
+}
+
+/** An endpoint of one Service port, as its slice says. */
+interface Candidate {
+  readonly key: string;
+  readonly address: number;
+  readonly port: number;
+  readonly isReady: boolean;
+  readonly isServing: boolean;
+  readonly isTerminating: boolean;
+  readonly isLocal: boolean;
+  readonly hints: Endpoint['hints'];
+}
+
+/** A host's own IPv4 addresses, the one that peers know first. */
+export function nodeIps(node: Node | undefined): number[] {
+  const texts = [
+    node?.metadata.annotations?.[FLANNEL_PUBLIC_IP],
+    ...(node?.status?.addresses ?? [])
+      .filter(({ type }) => type === 'InternalIP' || type === 'ExternalIP')
+      .map(({ address }) => address),
+  ];
+  return [...new Set(texts.map((text) => parseIpv4(text ?? '')).filter((ip) => ip !== undefined))];
+}
+
+export function compileServices(input: ServicesInput, ids: Ids, image: Image): void {
+  const { view } = input;
+  const slices = new Map<string, EndpointSlice[]>();
+  for (const slice of view.endpointSlices) {
+    const name = slice.metadata.labels?.[SERVICE_NAME];
+    if (name === undefined || slice.addressType !== 'IPv4') continue;
+    const key = `${slice.metadata.namespace}/${name}`;
+    const list = slices.get(key);
+    if (list) list.push(slice);
+    else slices.set(key, [slice]);
+  }
+  for (const service of view.services) {
+    if (service.spec.type === 'ExternalName') continue;
+    const name = `${service.metadata.namespace}/${service.metadata.name}`;
+    for (const port of service.spec.ports ?? [])
+      compilePort(input, ids, image, service, port, slices.get(name) ?? []);
+  }
+  keepDraining(view, ids, image);
+}
+
+function compilePort(
+  input: ServicesInput,
+  ids: Ids,
+  image: Image,
+  service: Service,
+  port: ServicePort,
+  slices: readonly EndpointSlice[],
+): void {
+  const { spec } = service;
+  const protocol = port.protocol ?? 'TCP';
+  const key = `${service.metadata.namespace}/${service.metadata.name}:${port.name || port.port}${protocol === 'TCP' ? '' : `/${protocol.toLowerCase()}`}`;
+  const candidates = candidatesOf(input, key, port, slices);
+  const everywhere = withHints(input.node, usable(candidates));
+  const here = usable(candidates.filter(({ isLocal }) => isLocal));
+  const isInternalLocal = spec.internalTrafficPolicy === 'Local';
+  const isExternalLocal = spec.externalTrafficPolicy === 'Local';
+
+  const chosen = new Set([...everywhere, ...(isInternalLocal || isExternalLocal ? here : [])]);
+  for (const one of candidates)
+    putEndpoint(
+      ids,
+      image,
+      one.key,
+      one.address,
+      one.port,
+      chosen.has(one) ? ENDPOINT_READY : ENDPOINT_DRAINING,
+    );
+
+  const all = putBackends(ids, image, `${key} everywhere`, everywhere);
+  const local = isInternalLocal || isExternalLocal ? putBackends(ids, image, `${key} here`, here) : 0;
+  const anywhere = Math.max(everywhere.length, here.length);
+  const scheduler = schedulerOf(input.view, service);
+  const affinityMs =
+    spec.sessionAffinity === 'ClientIP'
+      ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS) * 1000
+      : 0;
+  const unsupported = protocol === 'SCTP' ? FRONTEND_UNSUPPORTED : 0;
+
+  const put = (kind: number, address: number, number: number, rangesKey?: string): void => {
+    const isExternal = kind !== FRONTEND_CLUSTER_IP;
+    const isHere = !isExternal && isInternalLocal;
+    const flags = (isExternal && isExternalLocal ? FRONTEND_LOCAL : 0) | unsupported;
+    const rangeList = rangesKey === undefined ? [] : (spec.loadBalancerSourceRanges ?? []);
+    const name = `${key} ${FRONTEND_KINDS[kind]} ${formatIpv4(address)}:${number}`;
+    image.services.set(
+      name,
+      Int32Array.of(
+        kind,
+        input.segment,
+        0,
+        0,
+        V4_MAPPED,
+        address,
+        (number << 8) | PROTOCOLS[protocol]!,
+        flags,
+        scheduler,
+        affinityMs,
+        isHere ? local : all,
+        isHere ? here.length : everywhere.length,
+        local,
+        isExternalLocal ? here.length : 0,
+        anywhere,
+        putRanges(ids, image, rangesKey ?? '', rangeList),
+        rangeList.length,
+      ),
+    );
+    ids.of('services', name);
+  };
+
+  for (const ip of ipv4sOf(spec.clusterIPs ?? [spec.clusterIP ?? '']))
+    put(FRONTEND_CLUSTER_IP, ip, port.port);
+  for (const ip of ipv4sOf(spec.externalIPs ?? [])) put(FRONTEND_EXTERNAL_IP, ip, port.port);
+  for (const { ip, ipMode } of service.status?.loadBalancer?.ingress ?? [])
+    if (ipMode !== 'Proxy')
+      for (const word of ipv4sOf([ip ?? ''])) put(FRONTEND_LOAD_BALANCER, word, port.port, key);
+  if (port.nodePort)
+    for (const ip of [...nodeIps(input.node), input.gateway, LOOPBACK])
+      put(FRONTEND_NODE_PORT, ip, port.nodePort);
+}
+
+const LOOPBACK = 0x7f000001;
+
+const ipv4sOf = (texts: readonly string[]): number[] =>
+  texts.map(parseIpv4).filter((word) => word !== undefined);
+
+/** Endpoints of a Service port, in the order of their slices, each address and port once. */
+function candidatesOf(
+  input: ServicesInput,
+  key: string,
+  port: ServicePort,
+  slices: readonly EndpointSlice[],
+): Candidate[] {
+  const found = new Map<string, Candidate>();
+  for (const slice of slices)
+    for (const slicePort of slice.ports ?? []) {
+      if ((slicePort.name ?? '') !== (port.name ?? '')) continue;
+      if ((slicePort.protocol ?? 'TCP') !== (port.protocol ?? 'TCP')) continue;
+      for (const { addresses, conditions, nodeName, hints } of slice.endpoints) {
+        const address = parseIpv4(addresses[0] ?? '');
+        if (address === undefined) continue;
+        const number = slicePort.port ?? port.port;
+        const endpointKey = `${key} ${formatIpv4(address)}:${number}`;
+        const isReady = conditions?.ready ?? true;
+        const before = found.get(endpointKey);
+        // Two slices may say different things of one endpoint for a moment: who says ready wins.
+        if (before?.isReady) continue;
+        found.set(endpointKey, {
+          key: endpointKey,
+          address,
+          port: number,
+          isReady,
+          isServing: conditions?.serving ?? isReady,
+          isTerminating: conditions?.terminating ?? false,
+          isLocal: nodeName !== undefined && nodeName === input.node?.metadata.name,
+          hints,
+        });
+      }
+    }
+  return [...found.values()];
+}
+
+/** Those that are ready; when there is none, those that serve while they terminate. */
+function usable(candidates: readonly Candidate[]): Candidate[] {
+  const ready = candidates.filter(({ isReady }) => isReady);
+  return ready.length > 0 ? ready : candidates.filter((one) => one.isServing && one.isTerminating);
+}
+
+const ZONE = 'topology.kubernetes.io/zone';
+
+/** Those whose hints name this node, or its zone, when every one has such hints and some fit. */
+function withHints(node: Node | undefined, candidates: Candidate[]): Candidate[] {
+  const zone = node?.metadata.labels?.[ZONE];
+  const narrow = (
+    names: (one: Candidate) => readonly { name: string }[] | undefined,
+    wanted?: string,
+  ): Candidate[] =>
+    wanted !== undefined && candidates.every((one) => (names(one)?.length ?? 0) > 0)
+      ? candidates.filter((one) => names(one)!.some(({ name }) => name === wanted))
+      : [];
+  const sameNode = narrow((one) => one.hints?.forNodes, node?.metadata.name);
+  if (sameNode.length > 0) return sameNode;
+  const sameZone = narrow((one) => one.hints?.forZones, zone);
+  return sameZone.length > 0 ? sameZone : candidates;
+}
+
+function schedulerOf(view: ClusterView, service: Service): number {
+  const wanted =
+    service.metadata.annotations?.[SCHEDULER_ANNOTATION] ?? view.lab.spec?.proxy?.scheduler ?? 'random';
+  const known = (SCHEDULERS as readonly string[]).indexOf(wanted);
+  return Math.max(known, 0);
+}
+
+function putEndpoint(
+  ids: Ids,
+  image: Image,
+  key: string,
+  address: number,
+  port: number,
+  state: number,
+): void {
+  ids.of('endpoints', key);
+  image.endpoints.set(
+    key,
+    Int32Array.of(state, 0, 0, V4_MAPPED, address, port, ids.serialOf('endpoints', key)),
+  );
+}
+
+/** A run of rows that name endpoints. @returns its first row, 0 when it is empty */
+function putBackends(ids: Ids, image: Image, key: string, list: readonly Candidate[]): number {
+  const first = ids.run('backends', key, list.length);
+  for (const [i, one] of list.entries())
+    image.backends.set(ids.keyInRun(key, list.length, i), Int32Array.of(ids.of('endpoints', one.key)));
+  return first;
+}
+
+function putRanges(ids: Ids, image: Image, key: string, list: readonly string[]): number {
+  const first = ids.run('ranges', key, list.length);
+  for (const [i, text] of list.entries()) {
+    // An IPv6 range lets no IPv4 source in: a prefix that nobody is in.
+    const cidr = parseCidr(text.trim()) ?? { base: 0, bits: 32 };
+    image.ranges.set(ids.keyInRun(key, list.length, i), Int32Array.of(1, cidr.base, cidr.bits));
+  }
+  return first;
+}
+
+/** Endpoints that had a row and are in no slice any more: they drain while a pod has their address. */
+function keepDraining(view: ClusterView, ids: Ids, image: Image): void {
+  let alive: Set<string> | undefined;
+  for (const key of ids.keys('endpoints')) {
+    if (image.endpoints.has(key)) continue;
+    const [, address = '', port = ''] = /([\d.]+):(\d+)$/.exec(key) ?? [];
+    alive ??= new Set(view.pods.map((pod) => pod.status?.podIP ?? ''));
+    if (alive.has(address))
+      putEndpoint(ids, image, key, parseIpv4(address)!, Number(port), ENDPOINT_DRAINING);
+  }
+}
