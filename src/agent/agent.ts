@@ -192,6 +192,8 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       dir: paths.pods,
       network: path.network,
       hostAddress: underlay.address,
+      netns,
+      services: () => facts.view?.services ?? [],
       report(pod: Pod, status: PodStatus) {
         facts.statuses.set(pod.metadata.uid ?? '', status);
         source.reportPod(pod, status);

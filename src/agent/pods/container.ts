@@ -10,13 +10,22 @@
  *
  * The record is on disk (`changed`) before anything it announces happens: a run's number before its processes exist.
  * Without a living holder nothing starts; the container is parked until {@link ContainerLife.holderIsBack}.
+ *
+ * While it runs its {@link Prober} looks at it. One that fails its liveness or startup probe is stopped, and what
+ * follows is what follows a run that ended by itself, but for the policy: all but `Never` start it again.
+ *
+ * To stop is: the preStop hook, SIGTERM, SIGKILL when the grace is over. Until then it is running, and serves.
  */
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Container, PodSpec } from '../../api/types.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Container, LifecycleHandler, PodSpec } from '../../api/types.js';
 import { nextDelay, restarts, type Backoff } from './backoff.js';
 import { adoptCommand, startCommand, type Exit, type Run } from './command.js';
 import { environmentOf, planOf } from './images.js';
+import { look, type ProbeResult, type ProbeTarget } from './probe.js';
+import { Prober } from './prober.js';
 import { rfc3339, type ContainerRecord } from './state.js';
 import { startServers, type Servers } from './servers.js';
 
@@ -28,13 +37,24 @@ export interface ContainerContext {
   fullName: string;
   podName: string;
   hostname: string;
-  netns: string;
+  /** Where its sockets are; undefined: the machine's own namespace. */
+  netns: string | undefined;
+  /** The host's; undefined: the machine's own. */
+  hostNetns: string | undefined;
   restartPolicy: PodSpec['restartPolicy'];
+  /** How long it may take to end when a probe has failed. */
+  graceMs: number;
   backoff: Backoff;
   /** The holder's pid while it is alive. */
   holderPid(): number | undefined;
+  podIP(): string | undefined;
+  /** The variables of the Services there are now. */
+  serviceEnvironment(): Record<string, string>;
+  /** See {@link ProbeTarget}; of the container of that name. */
+  enter(container: string, argv: readonly string[], limitSeconds: number): string[];
   /** The record has changed: write it down and report it. */
   changed(): void;
+  log: Logger;
 }
 
 /** The record of a container that has not been started. */
@@ -52,7 +72,12 @@ export class ContainerLife {
   readonly #spec: Container;
   #run: Run | undefined;
   #servers: Servers | undefined;
+  readonly #prober: Prober;
   #timer: NodeJS.Timeout | undefined;
+  /** Why we are stopping a run that shall not go on as it is. */
+  #killedFor: string | undefined;
+  /** The preStop hook, while it runs or when it has run. */
+  #hook: { done: Promise<void>; stop: AbortController } | undefined;
   #isEnding = false;
   #isParked = false;
   /** The last step under way; steps follow each other. */
@@ -62,6 +87,17 @@ export class ContainerLife {
     this.#context = context;
     this.#spec = spec;
     this.record = record;
+    this.#prober = new Prober({
+      container: spec,
+      health: record,
+      look: (probe, timeoutSeconds) => this.#look(probe, timeoutSeconds),
+      changed: () => context.changed(),
+      kill: (kind, message, graceSeconds) => {
+        const graceMs = graceSeconds === undefined ? context.graceMs : graceSeconds * 1000;
+        void this.#kill(`Container ${spec.name} failed ${kind} probe`, message, graceMs);
+      },
+      log: context.log,
+    });
   }
 
   /** Start it, or take it over in whatever state an earlier agent left it. */
@@ -84,14 +120,17 @@ export class ContainerLife {
     void this.#next(() => this.#start());
   }
 
-  /** SIGTERM, SIGKILL after the grace. Resolves when it is over; may be called again with less grace. */
+  /** End it within the grace. Resolves when it is over; may be called again with less grace. */
   async stop(graceMs: number): Promise<void> {
     this.#isEnding = true;
     clearTimeout(this.#timer);
+    this.#prober.containerIsEnding();
     await this.#step;
-    const exit = await this.#run?.stop(graceMs);
-    if (this.#servers) await this.#closeServers();
-    else if (!exit) return;
+    const exit = await this.#run?.stop(await this.#preStop(graceMs));
+    if (this.#servers) {
+      await this.#preStop(graceMs);
+      await this.#closeServers();
+    } else if (!exit) return;
     if (this.record.state.running) this.#terminated(exit ?? COMPLETED());
   }
 
@@ -99,6 +138,7 @@ export class ContainerLife {
   async leave(): Promise<void> {
     this.#isEnding = true;
     clearTimeout(this.#timer);
+    this.#prober.end();
     await this.#step;
     this.#run?.leave();
     await this.#closeServers();
@@ -131,6 +171,10 @@ export class ContainerLife {
     record.run += 1;
     record.waiter = undefined;
     record.main = undefined;
+    record.env = environmentOf(this.#spec, this.#context.serviceEnvironment());
+    this.#killedFor = undefined;
+    this.#hook = undefined;
+    this.#prober.reset();
     this.#context.changed();
     mkdirSync(join(this.#context.dir, record.name), { recursive: true, mode: 0o700 });
     for (const suffix of ['log', 'log.1', 'start', 'exit'])
@@ -157,7 +201,7 @@ export class ContainerLife {
   async #takeOver(): Promise<void> {
     const { record } = this;
     if (planOf(this.#spec, record.env).kind === 'builtin') {
-      if ((await this.#serve()) && !record.state.running) this.#isRunning();
+      if (await this.#serve()) this.#isRunning();
       return;
     }
     const run = adoptCommand(this.#base(), this.#context.holderPid(), record);
@@ -167,7 +211,7 @@ export class ContainerLife {
       return;
     }
     this.#watch(run);
-    if (run.hasStarted && !record.state.running) this.#isRunning();
+    if (run.hasStarted) this.#isRunning();
   }
 
   #watch(run: Run): void {
@@ -212,9 +256,80 @@ export class ContainerLife {
     await servers?.close();
   }
 
+  /** It runs; when it was taken over, since some time. */
   #isRunning(): void {
-    this.record.state = { running: { startedAt: rfc3339(Date.now()) } };
-    this.#context.changed();
+    const startedAt = this.record.state.running?.startedAt;
+    if (startedAt === undefined) {
+      this.record.state = { running: { startedAt: rfc3339(Date.now()) } };
+      this.#context.changed();
+    }
+    this.#prober.begin(startedAt === undefined ? 0 : Math.max(Date.now() - Date.parse(startedAt), 0));
+  }
+
+  #look(handler: LifecycleHandler, limitSeconds: number, signal?: AbortSignal): Promise<ProbeResult> {
+    const { netns, hostNetns, podIP, enter } = this.#context;
+    const { name, ports = [] } = this.#spec;
+    const target: ProbeTarget = {
+      podIP: podIP(),
+      netns,
+      hostNetns,
+      ports,
+      enter: (argv, seconds) => enter(name, argv, seconds),
+    };
+    return look(handler, target, limitSeconds, signal);
+  }
+
+  /** Stop a run whose probe has failed. */
+  async #kill(why: string, message: string, graceMs: number): Promise<void> {
+    const run = this.#run;
+    if (this.#isEnding) return;
+    const isLast = this.#context.restartPolicy === 'Never';
+    this.#killedFor = `${why}${isLast ? '' : ', will be restarted'}: ${message}`;
+    this.#context.log.warn({ container: this.#spec.name }, this.#killedFor);
+    if (run) {
+      await run.stop(await this.#preStop(graceMs)); // its exit is watched
+      return;
+    }
+    const servers = this.#servers;
+    await this.#preStop(graceMs);
+    await this.#next(async () => {
+      if (!servers || this.#servers !== servers) return;
+      await this.#closeServers();
+      await this.#over(COMPLETED());
+    });
+  }
+
+  /**
+   * Run the preStop hook, once a run; a caller with less grace than the one before cuts it short.
+   *
+   * @returns  what is left of the grace, and time to say goodbye in any case
+   */
+  async #preStop(graceMs: number): Promise<number> {
+    const handler = this.#spec.lifecycle?.preStop;
+    if (!handler || graceMs <= 0 || !this.record.state.running) {
+      this.#hook?.stop.abort();
+      return graceMs;
+    }
+    const since = performance.now();
+    if (!this.#hook) {
+      const stop = new AbortController();
+      this.#hook = { stop, done: this.#runHook(handler, graceMs, stop.signal) };
+    }
+    const { done, stop } = this.#hook;
+    const limit = setTimeout(() => stop.abort(), graceMs);
+    await done;
+    clearTimeout(limit);
+    return Math.max(graceMs - (performance.now() - since), Math.min(graceMs, MIN_GRACE_MS));
+  }
+
+  async #runHook(handler: LifecycleHandler, graceMs: number, signal: AbortSignal): Promise<void> {
+    if (handler.sleep) {
+      await sleep((handler.sleep.seconds ?? 0) * 1000, undefined, { signal }).catch(() => {});
+      return;
+    }
+    const { outcome, message } = await this.#look(handler, Math.ceil(graceMs / 1000), signal);
+    if (outcome !== 'success')
+      this.#context.log.warn({ container: this.#spec.name }, `preStop hook failed: ${message}`);
   }
 
   /** A run has ended by itself: decide what follows. */
@@ -224,7 +339,9 @@ export class ContainerLife {
     this.#run = undefined;
     const startedMs = Date.parse(record.state.running?.startedAt ?? '') || exit.finishedMs;
     this.#terminated(exit);
-    if (!restarts(restartPolicy, exit.exitCode)) return;
+    // A command that ends well when it is told to has still failed its probe.
+    const isKilled = this.#killedFor !== undefined && restartPolicy !== 'Never';
+    if (!isKilled && !restarts(restartPolicy, exit.exitCode)) return;
     record.delayMs = nextDelay(backoff, record.delayMs, exit.finishedMs - startedMs);
     record.lastState = record.state;
     if (record.delayMs === 0) return this.#start();
@@ -235,7 +352,8 @@ export class ContainerLife {
     this.#startIn(exit.finishedMs + record.delayMs - Date.now());
   }
 
-  #terminated({ exitCode, reason, message, finishedMs }: Exit): void {
+  #terminated({ exitCode, reason, message = this.#killedFor, finishedMs }: Exit): void {
+    this.#prober.end();
     const finishedAt = rfc3339(finishedMs);
     const startedAt = this.record.state.running?.startedAt ?? finishedAt;
     this.record.state = {
@@ -254,5 +372,8 @@ export class ContainerLife {
     return join(this.#context.dir, this.record.name, String(this.record.run + offset));
   }
 }
+
+/** What is left for SIGTERM after a preStop hook that has used up the grace, as the kubelet has it. */
+const MIN_GRACE_MS = 2000;
 
 const COMPLETED = (): Exit => ({ exitCode: 0, finishedMs: Date.now(), reason: 'Completed' });

@@ -34,6 +34,8 @@ export interface EnterOptions {
   container?: string;
   /** Added to the environment: `TERM` on a terminal. */
   env?: Readonly<Record<string, string>>;
+  /** Kill the program, with all of its process group, after so many seconds. */
+  limitSeconds?: number;
 }
 
 /**
@@ -57,8 +59,10 @@ export function enterArgv(state: PodState, argv: readonly string[], options: Ent
   }
   const env = { ...options.env, ...container.env };
   const chdir = container.workingDir === undefined ? [] : [`--chdir=${container.workingDir}`];
+  const limit =
+    options.limitSeconds === undefined ? [] : ['timeout', '-s', 'KILL', String(options.limitSeconds)];
   const [program, ...words] = envArgs(env, hostname);
-  return ['nsenter', ...nsenterArgs(holderPid), program, ...chdir, ...words, ...argv];
+  return ['nsenter', ...nsenterArgs(holderPid), ...limit, program, ...chdir, ...words, ...argv];
 }
 
 const subfolders = (dir: string): string[] => {

@@ -76,7 +76,7 @@ printf %s "$POD_RESOLV" >etc/resolv.conf
 printf %s "$POD_NSSWITCH" >etc/nsswitch.conf
 # The state of this host's pods is none of a pod's business.
 if [ -d ".$POD_SECRET" ]; then mount -t tmpfs -o ro,mode=700,size=4k tmpfs ".$POD_SECRET"; fi
-ip link set lo up
+if [ "$POD_LO" ]; then ip link set lo up; fi
 mkdir .machine
 pivot_root . .machine
 cd /
@@ -93,8 +93,8 @@ export interface HolderOptions {
   dir: string;
   /** The folder that no pod may see. */
   secretDir: string;
-  /** The network namespace's name; it must exist. */
-  netns: string;
+  /** The network namespace, which must exist; undefined: the one we are in. */
+  netns: string | undefined;
   hostname: string;
   pod: Pod;
 }
@@ -124,27 +124,28 @@ export async function removeNetns(netns: string): Promise<void> {
 export async function startHolder(options: HolderOptions): Promise<ProcessRef> {
   const { dir, netns, hostname, pod } = options;
   mkdirSync(join(dir, 'root'), { recursive: true, mode: 0o700 });
-  const child = spawn(
-    'nsenter',
-    // prettier-ignore
-    [`--net=${netnsPath(netns)}`, '--', 'unshare', '--mount', '--uts', '--ipc', '--pid', '--fork', '--', 'sh', '-c', SETUP],
-    {
-      cwd: '/',
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        PATH: DEFAULT_PATH,
-        LC_ALL: 'C',
-        PODWIRE_HOLDER: dir,
-        POD_DIR: dir,
-        POD_SECRET: options.secretDir,
-        POD_HOSTNAME: hostname,
-        POD_HOSTS: hostsFile(hostname, pod.status?.podIP),
-        POD_RESOLV: resolvConf(readIfThere('/etc/resolv.conf')),
-        POD_NSSWITCH: NSSWITCH,
-      },
+  const { hostNetwork = false } = pod.spec;
+  const enter = netns === undefined ? [] : ['nsenter', `--net=${netnsPath(netns)}`, '--'];
+  const [program, ...args] = [...enter, 'unshare', '--mount', '--uts', '--ipc', '--pid', '--fork', '--'];
+  const child = spawn(program, [...args, 'sh', '-c', SETUP], {
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH: DEFAULT_PATH,
+      LC_ALL: 'C',
+      PODWIRE_HOLDER: dir,
+      POD_DIR: dir,
+      POD_SECRET: options.secretDir,
+      POD_HOSTNAME: hostname,
+      POD_HOSTS: hostNetwork
+        ? hostsFileOfHost(readIfThere('/etc/hosts'), hostname, pod.status?.podIP)
+        : hostsFile(hostname, pod.status?.podIP),
+      POD_RESOLV: resolvConf(readIfThere('/etc/resolv.conf'), netns !== undefined),
+      POD_LO: hostNetwork ? '' : 'up',
+      POD_NSSWITCH: NSSWITCH,
     },
-  );
+  });
   let stdout = '';
   let stderr = '';
   try {
@@ -209,6 +210,12 @@ const hostsFile = (hostname: string, podIP: string | undefined): string =>
   'fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n' +
   (podIP ? `${podIP}\t${hostname}\n` : '');
 
+/** On the host's network: the host's names, as the kubelet writes them, and the host's own. */
+const hostsFileOfHost = (hosts: string, hostname: string, address: string | undefined): string =>
+  '# Kubernetes-managed hosts file (host network).\n' +
+  hosts.replace(/\n?$/, '\n') +
+  (address ? `${address}\t${hostname}\n` : '');
+
 const NSSWITCH = `passwd: files
 group: files
 shadow: files
@@ -219,12 +226,14 @@ services: files
 ethers: files
 `;
 
-/** The machine's resolvers without those on its loopback, which is not the pod's. */
-const resolvConf = (machine: string): string =>
-  machine
-    .split('\n')
-    .filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line))
-    .join('\n');
+/** The machine's resolvers; those on its loopback are of no use in another network namespace. */
+const resolvConf = (machine: string, isElsewhere: boolean): string =>
+  isElsewhere
+    ? machine
+        .split('\n')
+        .filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line))
+        .join('\n')
+    : machine;
 
 const readIfThere = (path: string): string => {
   try {

@@ -83,10 +83,15 @@ const declaredListeners = ({ ports = [] }: Container): Listener[] =>
   );
 
 /**
- * The environment of a container: each value may name those before it.
+ * The environment of a container: each value may name those before it, and the variables of Services.
+ *
+ * @param services  the variables of Services, which those of the container override
  */
-export function environmentOf(container: Container): Record<string, string> {
-  const env: Record<string, string> = {};
+export function environmentOf(
+  container: Container,
+  services: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const env: Record<string, string> = { ...services };
   for (const { name, value } of container.env ?? []) env[name] = expand(value ?? '', env);
   return env;
 }

@@ -11,6 +11,9 @@
  * to 30 s; the pod's status says why.
  *
  * A holder that somebody killed is made again in the same network namespace; NIC and address stay.
+ *
+ * A pod with hostNetwork lives in the host's network namespace: it has neither a namespace nor a NIC of its own, and
+ * the steps that make and remove these are left out.
  */
 import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
@@ -18,10 +21,12 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
-import type { Pod, PodStatus } from '../../api/types.js';
+import { serviceEnvironment } from '../../api/pod-environment.js';
+import type { Pod, PodStatus, Service } from '../../api/types.js';
 import { netnsPath } from '../../sys/netns.js';
 import type { Backoff } from './backoff.js';
 import { ContainerLife, newRecord } from './container.js';
+import { enterArgv } from './enter.js';
 import type { Gate } from './gate.js';
 import { addNetns, killHolder, removeNetns, startHolder } from './holder.js';
 import { readLog, rotate } from './logs.js';
@@ -38,6 +43,10 @@ export interface HostContext {
   podsDir: string;
   network: PodNetwork;
   hostAddress: string;
+  /** The host's network namespace; undefined: the machine's own. */
+  netns?: string;
+  /** Those of the cluster, as they are now. */
+  services?(): readonly Service[];
   backoff: Backoff;
   /** Before each holder that is made. */
   gate: Gate;
@@ -55,9 +64,17 @@ export interface LogOptions {
   previous?: boolean;
 }
 
-/** The name of a pod's network namespace. */
-export const netnsOf = (context: Pick<HostContext, 'lab' | 'node'>, { metadata }: Pod): string =>
-  `${context.lab}.${context.node}.${metadata.namespace ?? 'default'}.${metadata.name}`;
+/** The name of a pod's own network namespace; undefined: it has none. */
+const netnsOf = (context: Pick<HostContext, 'lab' | 'node'>, { metadata, spec }: Pod): string | undefined =>
+  spec.hostNetwork
+    ? undefined
+    : `${context.lab}.${context.node}.${metadata.namespace ?? 'default'}.${metadata.name}`;
+
+/** As the kubelet has it: on the host's network a pod is called as its host. */
+function hostnameOf({ node }: HostContext, { metadata, spec }: Pod): string {
+  const name = spec.hostNetwork ? node : (spec.hostname ?? metadata.name);
+  return name.slice(0, 63).replace(/[-.]+$/, '');
+}
 
 /** The state of a pod of which nothing exists yet. */
 export function newState(context: HostContext, pod: Pod): PodState {
@@ -69,7 +86,7 @@ export function newState(context: HostContext, pod: Pod): PodState {
     name,
     uid: uidOf(pod),
     netns: netnsOf(context, pod),
-    hostname: (pod.spec.hostname ?? name).slice(0, 63).replace(/[-.]+$/, ''),
+    hostname: hostnameOf(context, pod),
     startTime: rfc3339(Date.now()),
     containers: pod.spec.containers.map(newRecord),
     pod,
@@ -77,6 +94,8 @@ export function newState(context: HostContext, pod: Pod): PodState {
 }
 
 const DETACH_LIMIT_MS = 5000;
+/** Unless the pod says otherwise. */
+export const DEFAULT_GRACE_SECONDS = 30;
 
 /** A promise that must be kept in time. */
 async function within(limitMs: number, promise: Promise<void>): Promise<void> {
@@ -120,11 +139,17 @@ export class PodLife {
           fullName: `${state.name}_${state.namespace}(${state.uid})`,
           podName: state.name,
           hostname,
-          netns,
+          netns: netns ?? context.netns,
+          hostNetns: context.netns,
           restartPolicy: pod.spec.restartPolicy ?? 'Always',
+          graceMs: (pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000,
           backoff: context.backoff,
           holderPid: () => this.#livingHolder()?.pid,
+          podIP: () => this.state.pod.status?.podIP,
+          serviceEnvironment: () => serviceEnvironment(this.state.pod, context.services?.() ?? []),
+          enter: (container, argv, limitSeconds) => enterArgv(this.state, argv, { container, limitSeconds }),
           changed: () => this.#changed(),
+          log: this.#log,
         },
         container,
         record,
@@ -221,16 +246,18 @@ export class PodLife {
       state.holderPid = undefined;
       writeState(dir, state);
       await killHolder(dir, undefined);
-      if (!wasMade || !existsSync(netnsPath(state.netns))) {
+      if (state.netns !== undefined && (!wasMade || !existsSync(netnsPath(state.netns)))) {
         await removeNetns(state.netns);
         await addNetns(state.netns);
       }
-      const { netns, hostname, pod } = state;
+      const { hostname, pod } = state;
+      const netns = state.netns ?? this.#context.netns;
       const holder = await gate(() => startHolder({ dir, secretDir: podsDir, netns, hostname, pod }));
       state.holderPid = holder.pid;
       state.holderStart = holder.startTime;
       writeState(dir, state);
     }
+    if (state.netns === undefined) return;
     // A network that hangs must not keep the pod from being removed.
     await Promise.race([network.attach(state.pod, state.netns), this.#isEnding]);
     this.#isAttached = true;
@@ -242,7 +269,7 @@ export class PodLife {
   async #tearDown(isFinal: boolean): Promise<void> {
     const { state, dir } = this;
     const { network } = this.#context;
-    let isDetached = false;
+    let isDetached = state.netns === undefined;
     await this.#untilDone(
       'remove',
       async () => {
@@ -254,7 +281,7 @@ export class PodLife {
           this.#log.warn({ error }, 'cannot detach the network'); // the NIC goes with its namespace
         }
         await killHolder(dir, holderOf(state));
-        await removeNetns(state.netns);
+        if (state.netns !== undefined) await removeNetns(state.netns);
         rmSync(dir, { recursive: true, force: true });
       },
       true,

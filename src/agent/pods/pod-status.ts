@@ -38,8 +38,8 @@ export function podStatus(input: StatusInput): PodStatus {
         name: container.name,
         image: container.image ?? '',
         imageID: '',
-        ready: isRunning,
-        started: isRunning,
+        ready: isReady(record),
+        started: isRunning && record?.isStarted !== false,
         restartCount: Math.max((record?.run ?? 0) - 1, 0),
         state: state.waiting && problem ? { waiting: { ...state.waiting, message: problem } } : state,
         ...(record?.lastState && { lastState: record.lastState }),
@@ -48,23 +48,9 @@ export function podStatus(input: StatusInput): PodStatus {
   };
 }
 
-/** Status of a pod that we do not run, with the reason in every container. */
-export function refusedStatus(pod: Pod, hostAddress: string, message: string): PodStatus {
-  return {
-    phase: 'Pending',
-    hostIP: hostAddress,
-    message,
-    containerStatuses: pod.spec.containers.map(({ name, image = '' }) => ({
-      name,
-      image,
-      imageID: '',
-      ready: false,
-      started: false,
-      restartCount: 0,
-      state: { waiting: { reason: 'CreateContainerError', message } },
-    })),
-  };
-}
+/** A container is ready when it runs, has started, and no probe says that it is not. */
+const isReady = (record: ContainerRecord | undefined): boolean =>
+  record?.state.running !== undefined && record.isStarted !== false && record.isReady !== false;
 
 function phaseOf(pod: Pod, records: readonly ContainerRecord[]): PodPhase {
   const { restartPolicy } = pod.spec;
@@ -82,7 +68,7 @@ function phaseOf(pod: Pod, records: readonly ContainerRecord[]): PodPhase {
 function conditionsOf({ pod, records, nowMs }: StatusInput, phase: PodPhase): Condition[] {
   const unready = pod.spec.containers
     .map(({ name }) => name)
-    .filter((name) => !records.find((record) => record.name === name)?.state.running);
+    .filter((name) => !isReady(records.find((record) => record.name === name)));
   const isOver = phase === 'Succeeded' || phase === 'Failed';
   const readiness: Omit<Condition, 'type'> =
     unready.length === 0

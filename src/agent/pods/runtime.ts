@@ -10,12 +10,11 @@ import { rmSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
-import type { Pod, PodStatus } from '../../api/types.js';
+import type { Pod, PodStatus, Service } from '../../api/types.js';
 import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
 import { createGate } from './gate.js';
-import { netnsOf, newState, PodLife, type HostContext, type LogOptions } from './pod-life.js';
+import { DEFAULT_GRACE_SECONDS, newState, PodLife, type HostContext, type LogOptions } from './pod-life.js';
 import type { PodNetwork } from './pod-network.js';
-import { refusedStatus } from './pod-status.js';
 import { podFolders, readState, uidOf } from './state.js';
 
 export type { PodNetwork } from './pod-network.js';
@@ -28,6 +27,10 @@ export interface PodRuntimeOptions {
   network: PodNetwork;
   /** The host's underlay address: `status.hostIP`. */
   hostAddress: string;
+  /** The host's network namespace, for pods with hostNetwork; undefined: the machine's own. */
+  netns?: string;
+  /** Those of the cluster, as they are now: a container that starts is told of them. */
+  services?(): readonly Service[];
   /** A pod's status is new. Never called twice in a row with the same. */
   report(pod: Pod, status: PodStatus): void;
   /** A pod with a deletionTimestamp is gone from this host. */
@@ -59,9 +62,6 @@ const CHECK_MS = 1000;
 /** Holders that are made side by side: each is some forty short processes. */
 const MAKING_AT_ONCE = 4;
 const DOWN_GRACE_MS = 1000;
-const DEFAULT_GRACE_SECONDS = 30;
-
-const HOST_NETWORK = 'Cannot run a pod with hostNetwork: pods on the host’s own network come with Services';
 
 /** Make the runtime, and find what an earlier agent left. Nothing is changed before the first `sync`. */
 export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
@@ -75,7 +75,6 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
   const lives = new Map<string, PodLife>();
   /** Pods on their way out, by uid; they are in `lives` too. */
   const leaving = new Map<string, Promise<void>>();
-  const refused = new Set<string>();
   let wanted = new Map<string, Pod>();
   let isClosed = false;
 
@@ -106,9 +105,10 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
   }
 
   function start(uid: string, pod: Pod): void {
-    const netns = netnsOf(context, pod);
-    for (const life of lives.values()) if (life.state.netns === netns) return; // its name is not free yet
-    const life = new PodLife(context, newState(context, pod));
+    const state = newState(context, pod);
+    for (const { state: other } of lives.values())
+      if (other.name === state.name && other.namespace === state.namespace) return; // its name is not free yet
+    const life = new PodLife(context, state);
     lives.set(uid, life);
     life.begin(pod);
   }
@@ -122,10 +122,6 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
           life.state.pod = pod;
           end(uid, life, graceMsOf(pod, false));
         }
-      } else if (pod.spec.hostNetwork) {
-        if (refused.has(uid)) continue;
-        refused.add(uid);
-        options.report(pod, refusedStatus(pod, options.hostAddress, HOST_NETWORK));
       } else if (life) {
         if (!leaving.has(uid)) life.begin(pod);
       } else if (pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed') start(uid, pod);
@@ -136,7 +132,6 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
     sync(pods) {
       if (isClosed) return;
       wanted = new Map(pods.map((pod) => [uidOf(pod), pod]));
-      for (const uid of refused) if (!wanted.has(uid)) refused.delete(uid);
       // Nothing of these is here, or no longer: say so as often as we are asked.
       for (const [uid, pod] of wanted)
         if (pod.metadata.deletionTimestamp && !lives.has(uid)) options.removed(pod);

@@ -12,7 +12,8 @@ import { parseImage, type Behaviour, type Listener } from './images.js';
 export interface Identity {
   podName: string;
   image: string;
-  netns: string;
+  /** undefined: the machine's own namespace. */
+  netns: string | undefined;
 }
 
 /** The listening servers of one container. */

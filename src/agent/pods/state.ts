@@ -13,12 +13,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerState, Pod } from '../../api/types.js';
+import type { Health } from './prober.js';
 import type { ProcessRef } from './procfs.js';
 
 /** One container, as far as it must survive the agent. */
-export interface ContainerRecord {
+export interface ContainerRecord extends Health {
   name: string;
-  /** What `exec` gives its programs. */
+  /** What its last start was given, and `exec` gives its programs. */
   env: Record<string, string>;
   workingDir?: string;
   /** Number of the last start; 0 before the first. */
@@ -38,8 +39,8 @@ export interface PodState {
   namespace: string;
   name: string;
   uid: string;
-  /** The network namespace's name for `ip netns`. */
-  netns: string;
+  /** The network namespace's name for `ip netns`; absent for a pod on the host's own network. */
+  netns?: string;
   hostname: string;
   /** PID 1 of the pod, as the machine counts; absent while it is being made. */
   holderPid?: number;

@@ -211,7 +211,7 @@ t.test('a pod whose namespace was taken away is made anew', { skip }, async (t) 
   await first.runtime.close();
   const { holderPid, netns } = first.state('web');
   process.kill(holderPid ?? 0, 'SIGKILL');
-  await run(['ip', 'netns', 'del', netns]);
+  await run(['ip', 'netns', 'del', netns ?? '']);
   const second = makeHost(t, lab);
   second.runtime.sync([pod]);
   await second.ready('web');

@@ -11,7 +11,12 @@ import type { Test } from 'tap';
 import type { Container, Pod, PodSpec, PodStatus } from '../../../src/api/types.js';
 import { enterArgv, findPod } from '../../../src/agent/pods/enter.js';
 import { processesWithEnv } from '../../../src/agent/pods/procfs.js';
-import { createPodRuntime, type PodNetwork, type PodRuntime } from '../../../src/agent/pods/runtime.js';
+import {
+  createPodRuntime,
+  type PodNetwork,
+  type PodRuntime,
+  type PodRuntimeOptions,
+} from '../../../src/agent/pods/runtime.js';
 import { uidOf, type PodState } from '../../../src/agent/pods/state.js';
 import { needsRoot, testName } from '../../lib/netns.js';
 import { cleanArgv, type Result } from '../../lib/spawn.js';
@@ -109,8 +114,15 @@ async function sweep(lab: string, dir: string): Promise<void> {
   await createPodRuntime(options).removeAll();
 }
 
+/** What a test may have otherwise than usual. */
+export type HostSettings = Partial<PodNetwork> & Pick<PodRuntimeOptions, 'netns' | 'services'>;
+
+/** Give pods their address, on the loopback: enough of a network for probes. */
+export const attachAddress: PodNetwork['attach'] = async ({ status }, netns) =>
+  void (await run(['ip', '-n', netns, 'addr', 'replace', `${status?.podIP}/32`, 'dev', 'lo']));
+
 /** A runtime on a lab; closed with the test. */
-export function makeHost(t: Test, where = makeLab(t), network: Partial<PodNetwork> = {}): TestHost {
+export function makeHost(t: Test, where = makeLab(t), settings: HostSettings = {}): TestHost {
   const { lab, runDir, dir } = where;
   const asked: string[] = [];
   const removed: string[] = [];
@@ -120,12 +132,14 @@ export function makeHost(t: Test, where = makeLab(t), network: Partial<PodNetwor
     node: 'n1',
     dir,
     hostAddress: '192.168.50.1',
+    netns: settings.netns,
+    services: settings.services,
     backoff: QUICK,
     log: pino({ level: process.env.PWT_LOG ?? 'silent' }),
     network: {
       attach: async (pod, netns) => {
         asked.push(`attach ${pod.metadata.name} ${netns}`);
-        await network.attach?.(pod, netns);
+        await settings.attach?.(pod, netns);
       },
       detach: async (pod) => void asked.push(`detach ${pod.metadata.name}`),
     },

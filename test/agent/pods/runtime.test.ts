@@ -2,7 +2,9 @@ import t from 'tap';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, signal } from '../../../src/agent/pods/procfs.js';
-import { deleted, makeHost, podOf, skip, until } from './host.js';
+import type { Service } from '../../../src/api/types.js';
+import { makeNetns } from '../../lib/netns.js';
+import { deleted, makeHost, podOf, run, skip, until } from './host.js';
 
 t.test('a pod becomes Ready, with its own name, root and processes', { skip }, async (t) => {
   const host = makeHost(t);
@@ -261,12 +263,55 @@ t.test('what cannot be made says why, and is tried again', { skip }, async (t) =
   t.equal(host.status('two')?.conditions?.find(({ type }) => type === 'Ready')?.status, 'False');
 });
 
-t.test('hostNetwork is refused with a sentence', { skip }, async (t) => {
-  const host = makeHost(t);
+t.test('a pod with hostNetwork is on its host, and leaves it as it was', { skip }, async (t) => {
+  const netns = makeNetns(t);
+  const host = makeHost(t, undefined, { netns });
   const pod = podOf('hosted', { image: 'nginx' }, { hostNetwork: true });
   host.runtime.sync([pod]);
-  await until('a status', () => host.status('hosted'));
-  t.match(host.status('hosted')?.containerStatuses?.[0].state?.waiting?.message, /come with Services/);
+  t.match(await host.ready('hosted'), { podIP: '10.244.1.2', hostIP: '192.168.50.1' });
+  t.same(host.asked, [], 'no NIC');
+  t.notOk(existsSync(`/run/netns/${host.lab}.n1.default.hosted`), 'no namespace');
+  const namespace = await run(['nsenter', `--net=/run/netns/${netns}`, 'readlink', '/proc/self/ns/net']);
+  t.equal((await host.exec('hosted', 'readlink', '/proc/self/ns/net')).stdout, namespace.stdout);
+  const page = await run(['nsenter', `--net=/run/netns/${netns}`, 'curl', '-s', 'http://127.0.0.1/']);
+  t.match(page.stdout, 'This is pod hosted.', 'its server is the host’s');
+  t.equal((await host.exec('hosted', 'hostname')).stdout, 'n1\n');
+  t.match(
+    (await host.exec('hosted', 'cat', '/etc/hosts')).stdout,
+    /\(host network\)[^]*^10\.244\.1\.2\tn1$/m,
+  );
+
+  signal(host.state('hosted').holderPid ?? 0, 'SIGKILL');
+  await until('it is back', () => host.isThere('hosted'));
   host.runtime.sync([deleted(pod)]);
-  t.same(host.removed, ['hosted']);
+  await until('it is removed', () => host.removed.length > 0);
+  t.ok(existsSync(`/run/netns/${netns}`));
+  t.same(host.leftovers(), []);
+});
+
+t.test('a container is told of the Services there are when it starts', { skip }, async (t) => {
+  const services: Service[] = [];
+  const host = makeHost(t, undefined, { services: () => services });
+  const env = [
+    { name: 'DB', value: 'http://$(DB_SERVICE_HOST):$(DB_SERVICE_PORT)' },
+    { name: 'DB_PORT', value: 'mine' },
+  ];
+  const command = ['sh', '-c', 'echo "$DB $DB_PORT $DB_PORT_5432_TCP_PROTO"; exec sleep 1000'];
+  host.runtime.sync([podOf('early', { command, env })]);
+  await host.ready('early');
+  services.push({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'db', namespace: 'default' },
+    spec: { clusterIP: '10.96.0.9', ports: [{ port: 5432 }] },
+  });
+  host.runtime.sync([podOf('early', { command, env }), podOf('late', { command, env })]);
+  await host.ready('late');
+  const line = (name: string) => async () => (await host.log(name)) || undefined;
+  t.equal(await until('late has written', line('late')), 'http://10.96.0.9:5432 mine tcp\n');
+  t.equal(
+    await until('early has written', line('early')),
+    'http://$(DB_SERVICE_HOST):$(DB_SERVICE_PORT) mine \n',
+  );
+  t.match((await host.exec('late', 'env')).stdout, /^DB_SERVICE_HOST=10\.96\.0\.9$/m, 'exec has the same');
 });
