@@ -13,6 +13,8 @@ export interface PacketPath {
   setView(view: ClusterView): Promise<void>;
   /** Text of a table, or of all. Throws a RangeError when there is none of that name. */
   dump(table?: string): string;
+  /** A frame for the router as if the host's kernel had sent it by pw0. */
+  inject?(frame: Uint8Array): void;
   readonly network: PodNetwork;
   status(): { offload: string; captures: string[]; workers: number; problems: string[]; batches: number };
   /** Ends the worker, pw0 and the tunnels; the pods' TAPs stay. */

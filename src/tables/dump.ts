@@ -15,6 +15,7 @@ import {
   packetsAt,
   ROW_WORDS,
   SEEN_MS,
+  SERVICE,
   STATE,
   STATE_NAMES,
   TIMEOUT_MS,
@@ -34,6 +35,8 @@ import {
 } from './ports.js';
 import { ROUTE_HOST, ROUTE_KINDS, ROUTE_VTEP } from './routes.js';
 import { SEGMENT_ROUTED } from './segments.js';
+import { dumpAffinity, dumpServices } from './dump-services.js';
+import { PROTOCOLS, rowsOf, seconds } from './dump-words.js';
 import type { StaticName, Tables } from './tables.js';
 
 /** Tables that can be dumped, in the order in which a packet meets them. */
@@ -42,6 +45,8 @@ export const DUMPABLE = [
   'segments',
   'fdb',
   'conntrack',
+  'services',
+  'affinity',
   'fragments',
   'routes',
   'neighbors',
@@ -103,6 +108,10 @@ export function dumpRows(
       return dumpFdb(tables, named, nowMs);
     case 'conntrack':
       return dumpConntrack(tables, named, nowMs);
+    case 'services':
+      return dumpServices(tables, named);
+    case 'affinity':
+      return dumpAffinity(tables, named, nowMs);
     case 'fragments':
       return dumpFragments(tables, named, nowMs);
     case 'routes':
@@ -116,14 +125,8 @@ export function dumpRows(
   }
 }
 
-type Named = (table: StaticName, id: number) => string;
-
-/** Rows in use of a static table. */
-function* rowsOf(table: { capacity: number; isUsed(row: number): boolean }): Generator<number> {
-  for (let row = 1; row < table.capacity; row++) if (table.isUsed(row)) yield row;
-}
-
-const seconds = (ms: number): string => `${Math.max(0, Math.round(ms / 1000))}s`;
+/** The name of a row, its number when it has none, `-` for no row. */
+export type Named = (table: StaticName, id: number) => string;
 
 const bits = (value: number, names: readonly (readonly [number, string])[]): string =>
   names
@@ -209,8 +212,6 @@ function dumpFdb({ fdb }: Tables, named: Named, nowMs: number): DumpedTable {
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-const PROTOCOLS: Record<number, string> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 132: 'sctp' };
-
 function dumpConntrack({ conntrack }: Tables, named: Named, nowMs: number): DumpedTable {
   const { words, doubles } = conntrack;
   const found: { ageMs: number; cells: string[] }[] = [];
@@ -226,6 +227,11 @@ function dumpConntrack({ conntrack }: Tables, named: Named, nowMs: number): Dump
       const address = formatAddress(words[a]!, words[a + 1]!, words[a + 2]!, words[a + 3]!);
       return proto === 6 || proto === 17 ? `${address}:${port}` : address;
     };
+    const reply = at + TUPLE_WORDS;
+    const isDnat =
+      words[reply + 3] !== words[at + 7] || words[reply + 8]! >>> 16 !== (words[at + 8]! & 0xffff);
+    const isSnat =
+      words[reply + 7] !== words[at + 3] || (words[reply + 8]! & 0xffff) !== words[at + 8]! >>> 16;
     const count = (direction: number): string =>
       `${doubles[packetsAt(row, direction)]}/${doubles[packetsAt(row, direction) + 1]}`;
     found.push({
@@ -234,6 +240,9 @@ function dumpConntrack({ conntrack }: Tables, named: Named, nowMs: number): Dump
         PROTOCOLS[proto] ?? String(proto),
         side(at, true),
         side(at, false),
+        isDnat ? side(reply, true) : '-',
+        isSnat ? side(reply, false) : '-',
+        words[at + SERVICE] === 0 ? '-' : named('services', words[at + SERVICE]!).split(' ')[0]!,
         STATE_NAMES[words[at + STATE]!] ?? '?',
         (words[at + FLAGS]! & FLAG_REPLIED) === 0 ? 'no' : 'yes',
         seconds(ageMs),
@@ -250,6 +259,9 @@ function dumpConntrack({ conntrack }: Tables, named: Named, nowMs: number): Dump
       'PROTO',
       'INI',
       'TGT',
+      'ENDPOINT',
+      'SOURCE-AS',
+      'SERVICE',
       'STATE',
       'REPLIED',
       'AGE',

@@ -8,7 +8,7 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import t from 'tap';
 import { parseAllDocuments } from 'yaml';
-import type { ApiObject, Lab, Node, Pod } from '../../src/api/types.js';
+import type { ApiObject, EndpointSlice, Lab, Node, Pod, Service } from '../../src/api/types.js';
 import { compile, type OpenPort } from '../../src/compile/compile.js';
 import { MasterCopy } from '../../src/compile/master-copy.js';
 import { DUMPABLE, dumpTable } from '../../src/tables/dump.js';
@@ -45,8 +45,8 @@ function dumpOf(text: string): string {
       view: {
         lab: ofKind<Lab>('Lab')[0]!,
         namespaces: [],
-        services: [],
-        endpointSlices: [],
+        services: ofKind<Service>('Service'),
+        endpointSlices: ofKind<EndpointSlice>('EndpointSlice'),
         endpoints: [],
         nodes: ofKind<Node>('Node'),
         pods,

@@ -40,7 +40,13 @@ export interface TunnelMessage {
   readonly peerPort: number;
 }
 
-export type ToWorker = TunnelMessage;
+/** A frame as if the host's kernel had sent it by `pw0`: what the host receives and a pod is waiting for. */
+export interface InjectMessage {
+  readonly type: 'inject';
+  readonly frame: Uint8Array;
+}
+
+export type ToWorker = TunnelMessage | InjectMessage;
 
 export type FromWorker =
   | { readonly type: 'ready' }

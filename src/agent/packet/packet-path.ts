@@ -220,6 +220,7 @@ export async function startPacketPath(options: PacketPathOptions): Promise<Packe
 
   return {
     network,
+    inject: (frame) => worker.post({ type: 'inject', frame }),
     setView(next) {
       view = next;
       return publish();

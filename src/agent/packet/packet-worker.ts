@@ -21,8 +21,9 @@ import {
   EVENT_TUNNEL_READS,
   EVENT_TUNNEL_WRITES,
 } from '../../tables/counters.js';
-import { PORT_TUNNEL } from '../../tables/ports.js';
+import { PORT_HOST, PORT_TUNNEL } from '../../tables/ports.js';
 import { UpdateRing } from '../../tables/update-ring.js';
+import * as virtioNet from '../../wire/virtio-net.js';
 import {
   LONGEST_WAIT_MS,
   STOP,
@@ -120,6 +121,10 @@ function start(): void {
     eventfd.drain(data.wake);
     for (let item = receiveMessageOnPort(main); item; item = receiveMessageOnPort(main)) {
       const message = item.message as ToWorker;
+      if (message.type === 'inject') {
+        inject(message.frame);
+        continue;
+      }
       senders.set(
         message.handle,
         new TunnelSender(message.sockets, message.peerPort, pool, host.dp.vteps, (text) =>
@@ -127,6 +132,16 @@ function start(): void {
         ),
       );
     }
+  }
+
+  /** A frame in the name of the host's kernel. Rare: an ICMP message that answers a masqueraded pod. */
+  function inject(frame: Uint8Array): void {
+    const port = ports.kind.indexOf(PORT_HOST);
+    const at = host.tapRoom();
+    if (port < 0 || at < 0 || frame.length > MAX_TAP_READ - virtioNet.HEADER_LEN) return;
+    host.frames.b.u8.fill(0, at, at + virtioNet.HEADER_LEN);
+    host.frames.b.u8.set(frame, at + virtioNet.HEADER_LEN);
+    host.ingestTap(port, virtioNet.HEADER_LEN + frame.length);
   }
 
   function readTap(port: number): void {
@@ -149,6 +164,7 @@ function start(): void {
     let tunnel = 0;
     // One batch for all that is ready; the tunnel has its own, since its slots are used once a run.
     host.begin((Date.now() - data.startMs) | 0);
+    if (ring.hasNews()) applyUpdates();
     for (let i = 0; i < count; i++) {
       const port = events.getUint32(i * EPOLL_EVENT_SIZE + EPOLL_DATA, true);
       if (port === WAKE) takeMessages();
@@ -160,7 +176,6 @@ function start(): void {
       receiver.receive(ports.handle[tunnel]!, tunnel);
     }
     host.run();
-    if (ring.hasNews()) applyUpdates();
   }
 }
 
