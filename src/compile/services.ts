@@ -7,6 +7,7 @@
  *
  * An endpoint that left its slices while its pod lives on stays, draining: established connections end with the pod, not before.
  */
+import { hostPorts } from '../api/pod.js';
 import {
   FLANNEL_PUBLIC_IP,
   SCHEDULER_ANNOTATION,
@@ -23,6 +24,7 @@ import {
   ENDPOINT_READY,
   FRONTEND_CLUSTER_IP,
   FRONTEND_EXTERNAL_IP,
+  FRONTEND_HOST_PORT,
   FRONTEND_KINDS,
   FRONTEND_LOAD_BALANCER,
   FRONTEND_LOCAL,
@@ -87,6 +89,7 @@ export function compileServices(input: ServicesInput, ids: Ids, image: Image): v
     for (const port of service.spec.ports ?? [])
       compilePort(input, ids, image, service, port, slices.get(name) ?? []);
   }
+  compileHostPorts(input, ids, image);
   keepDraining(view, ids, image);
 }
 
@@ -131,32 +134,24 @@ function compilePort(
   const put = (kind: number, address: number, number: number, rangesKey?: string): void => {
     const isExternal = kind !== FRONTEND_CLUSTER_IP;
     const isHere = !isExternal && isInternalLocal;
-    const flags = (isExternal && isExternalLocal ? FRONTEND_LOCAL : 0) | unsupported;
     const rangeList = rangesKey === undefined ? [] : (spec.loadBalancerSourceRanges ?? []);
-    const name = `${key} ${FRONTEND_KINDS[kind]} ${formatIpv4(address)}:${number}`;
-    image.services.set(
-      name,
-      Int32Array.of(
-        kind,
-        input.segment,
-        0,
-        0,
-        V4_MAPPED,
-        address,
-        (number << 8) | PROTOCOLS[protocol]!,
-        flags,
-        scheduler,
-        affinityMs,
-        isHere ? local : all,
-        isHere ? here.length : everywhere.length,
-        local,
-        isExternalLocal ? here.length : 0,
-        anywhere,
-        putRanges(ids, image, rangesKey ?? '', rangeList),
-        rangeList.length,
-      ),
-    );
-    ids.of('services', name);
+    putFrontend(input, ids, image, {
+      key,
+      kind,
+      address,
+      port: number,
+      protocol,
+      flags: (isExternal && isExternalLocal ? FRONTEND_LOCAL : 0) | unsupported,
+      scheduler,
+      affinityMs,
+      first: isHere ? local : all,
+      count: isHere ? here.length : everywhere.length,
+      localFirst: local,
+      localCount: isExternalLocal ? here.length : 0,
+      all: anywhere,
+      firstRange: putRanges(ids, image, rangesKey ?? '', rangeList),
+      ranges: rangeList.length,
+    });
   };
 
   for (const ip of ipv4sOf(spec.clusterIPs ?? [spec.clusterIP ?? '']))
@@ -171,6 +166,88 @@ function compilePort(
 }
 
 const LOOPBACK = 0x7f000001;
+
+/** A row of `services`, with the key of the Service port (or pod) that it is for. */
+interface Frontend {
+  readonly key: string;
+  readonly kind: number;
+  readonly address: number;
+  readonly port: number;
+  readonly protocol: string;
+  readonly flags: number;
+  readonly scheduler: number;
+  readonly affinityMs: number;
+  readonly first: number;
+  readonly count: number;
+  readonly localFirst: number;
+  readonly localCount: number;
+  readonly all: number;
+  readonly firstRange: number;
+  readonly ranges: number;
+}
+
+function putFrontend({ segment }: ServicesInput, ids: Ids, image: Image, one: Frontend): void {
+  const name = `${one.key} ${FRONTEND_KINDS[one.kind]} ${formatIpv4(one.address)}:${one.port}`;
+  ids.of('services', name);
+  image.services.set(
+    name,
+    Int32Array.of(
+      one.kind,
+      segment,
+      0,
+      0,
+      V4_MAPPED,
+      one.address,
+      (one.port << 8) | PROTOCOLS[one.protocol]!,
+      one.flags,
+      one.scheduler,
+      one.affinityMs,
+      one.first,
+      one.count,
+      one.localFirst,
+      one.localCount,
+      one.all,
+      one.firstRange,
+      one.ranges,
+    ),
+  );
+}
+
+/** Ports of pods that the host lends its own addresses to: as a node port with one endpoint, whose source stays. */
+function compileHostPorts(input: ServicesInput, ids: Ids, image: Image): void {
+  for (const pod of input.view.pods) {
+    if (pod.spec.nodeName !== input.node?.metadata.name) continue;
+    for (const { hostIP, hostPort, protocol, podIP, containerPort } of hostPorts(pod)) {
+      const address = parseIpv4(podIP);
+      if (address === undefined || PROTOCOLS[protocol] === undefined) continue;
+      const key = `${pod.metadata.namespace}/${pod.metadata.name}:${hostPort}${protocol === 'TCP' ? '' : `/${protocol.toLowerCase()}`}`;
+      const endpoint = `${key} ${podIP}:${containerPort}`;
+      putEndpoint(ids, image, endpoint, address, containerPort, ENDPOINT_READY);
+      const first = ids.run('backends', key, 1);
+      image.backends.set(ids.keyInRun(key, 1, 0), Int32Array.of(ids.of('endpoints', endpoint)));
+      const addresses =
+        hostIP === undefined ? [...nodeIps(input.node), input.gateway, LOOPBACK] : ipv4sOf([hostIP]);
+      for (const own of addresses)
+        putFrontend(input, ids, image, {
+          key,
+          kind: FRONTEND_HOST_PORT,
+          address: own,
+          port: hostPort,
+          protocol,
+          flags: FRONTEND_LOCAL | (protocol === 'SCTP' ? FRONTEND_UNSUPPORTED : 0),
+          scheduler: 0,
+          affinityMs: 0,
+          first,
+          count: 1,
+          localFirst: first,
+          localCount: 1,
+          all: 1,
+          firstRange: 0,
+          ranges: 0,
+        });
+    }
+  }
+}
 
 const ipv4sOf = (texts: readonly string[]): number[] =>
   texts.map(parseIpv4).filter((word) => word !== undefined);

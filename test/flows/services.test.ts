@@ -476,3 +476,20 @@ t.test('two questions from one socket at once, A and AAAA, lose no answer', asyn
     t.equal(new Set(packets.map((output) => frameOf(output).dst)).size, 1, 'both to one endpoint');
   }
 });
+
+t.test('a pod’s host port is served at the host’s addresses, and the pod sees who asked', async (t) => {
+  const on = bench([], []);
+  const [a, b, ...others] = on.view.pods;
+  const ports = [{ containerPort: 8080, hostPort: 9090 }];
+  const withPort = { ...b!, spec: { ...b!.spec, containers: [{ name: 'c', ports }] } };
+  on.view = { ...on.view, pods: [a!, withPort, ...others] };
+  on.update();
+  t.match(syn(on, 1000, NODE, { ...FROM_HOST, src: OUTSIDE }, 'pw0', 9090), {
+    src: OUTSIDE,
+    dst: B.ip,
+    dstPort: 8080,
+    ...right,
+  });
+  t.match(syn(on, 1001, NODE, { ...FROM_HOST, src: NODE }, 'pw0', 9090), { src: ROUTER.ip, dst: B.ip });
+  t.match(syn(on, 1002, NODE, FROM_A, 'a', 9090), { src: A.ip, dst: B.ip });
+});
