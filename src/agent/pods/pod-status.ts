@@ -24,8 +24,13 @@ export function podStatus(input: StatusInput): PodStatus {
   const { pod, records, hostAddress, startTime, problem } = input;
   const { podIP, podIPs } = pod.status ?? {};
   const phase = phaseOf(pod, records);
+  // Kubernetes tells this by Events alone.
+  const whys = records
+    .filter((record) => record.state.running && record.why !== undefined)
+    .map(({ name, why }) => `container ${name}: ${why}`);
   return {
     phase,
+    ...(whys.length > 0 && { message: whys.join('; ') }),
     hostIP: hostAddress,
     ...(podIP && { podIP, podIPs: podIPs ?? [{ ip: podIP }] }),
     startTime,

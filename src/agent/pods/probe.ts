@@ -106,6 +106,7 @@ async function lookTcp(action: TcpSocketAction, target: ProbeTarget, limit: Abor
   }
 }
 
+const REDIRECTS = [301, 302, 303, 307, 308];
 const MAX_REDIRECTS = 10;
 /** As much of an answer is read, and of a program's words kept. */
 const MAX_BYTES = 10 * 1024;
@@ -119,16 +120,17 @@ async function lookHttp(action: HttpGetAction, target: ProbeTarget, limit: Abort
   const first = url;
   for (let redirects = 0; ; redirects++) {
     let status: number;
-    let location: string | undefined;
+    let next: URL | undefined;
     try {
-      ({ status, location } = await get(url, place, action, limit));
+      const answer = await get(url, place, action, limit);
+      status = answer.status;
+      if (answer.location && REDIRECTS.includes(status)) next = new URL(answer.location, url);
     } catch (error) {
       const words = limit.aborted
         ? 'context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
         : wordsOf(error as Error, place);
       return failure(`Get "${textOf(url)}": ${words}`);
     }
-    const next = [301, 302, 303, 307, 308].includes(status) && location ? new URL(location, url) : undefined;
     if (!next) {
       return status >= 200 && status < 400
         ? success()

@@ -24,6 +24,8 @@ import type { ProbeResult } from './probe.js';
 export interface Health {
   isStarted?: boolean;
   isReady?: boolean;
+  /** Why one of them is false, a sentence; the first that was found, so that it does not change with each look. */
+  why?: string;
 }
 
 /** Time, which the tests make themselves. */
@@ -72,6 +74,7 @@ export class Prober {
   reset(): void {
     this.end();
     const { container, health } = this.#options;
+    health.why = undefined;
     if (container.startupProbe) health.isStarted = false;
     if (container.readinessProbe) health.isReady = false;
   }
@@ -148,6 +151,7 @@ export class Prober {
     if (kind === 'readiness') {
       if (health.isReady === isGood) return;
       health.isReady = isGood;
+      health.why = isGood ? undefined : this.#sentence(kind, { outcome, message });
       changed();
     } else if (!isGood) {
       this.#ends.get(kind)?.();
@@ -155,16 +159,24 @@ export class Prober {
     } else if (kind === 'startup') {
       this.#ends.get(kind)?.();
       health.isStarted = true;
+      health.why = undefined;
       changed();
       this.#startRest(startedMs);
     }
   }
 
-  #tell(kind: ProbeKind, { outcome, message }: ProbeResult): void {
-    const what = outcome === 'failure' ? 'failed' : 'errored';
-    this.#options.log.warn(
-      { container: this.#options.container.name },
-      `${TITLES[kind]} probe ${what}: ${message}`,
-    );
+  /** A look has not succeeded: say so, and remember why the container is not what it should be. */
+  #tell(kind: ProbeKind, result: ProbeResult): void {
+    const { container, health, changed, log } = this.#options;
+    const sentence = this.#sentence(kind, result);
+    log.warn({ container: container.name }, sentence);
+    const isWhy = kind === 'startup' || (kind === 'readiness' && health.isReady === false);
+    if (!isWhy || health.why !== undefined) return;
+    health.why = sentence;
+    changed();
+  }
+
+  #sentence(kind: ProbeKind, { outcome, message }: ProbeResult): string {
+    return `${TITLES[kind]} probe ${outcome === 'failure' ? 'failed' : 'errored'}: ${message}`;
   }
 }

@@ -47,6 +47,12 @@ t.test('requests go to the pod’s own address', { skip }, async (t) => {
     (await host.log('missing')).includes('"GET /nothing HTTP/1.1" 404 14 "-" "kube-probe/podwire"'),
   );
   t.equal(readyOf(host.status('missing'))?.status, 'False');
+  await until('it says why', () => host.status('missing')?.message);
+  t.equal(
+    host.status('missing')?.message,
+    'container main: Readiness probe failed: HTTP probe failed with statuscode: 404',
+  );
+  t.equal(host.status('page')?.message, undefined);
   t.match(await host.log('page'), /^10\.244\.1\.2 /m);
 });
 

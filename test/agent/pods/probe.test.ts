@@ -72,6 +72,7 @@ t.test('httpGet: 200 to 399 is success', { skip }, async (t) => {
       message: /^Probe terminated redirects/,
     });
     t.match(await get('/302?to=/302%3Fto%3D/200'), { outcome: 'success' });
+    t.match(await get('/302?to=http://['), { outcome: 'failure', message: /Invalid URL/ });
     t.match(await get('/307?to='), { outcome: 'success' });
   });
 });
