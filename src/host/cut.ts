@@ -10,11 +10,11 @@
  */
 import type { Frames } from '../dataplane/frames.js';
 import { GSO_TCPV4 } from '../dataplane/frames.js';
-import { finish, fold, pseudoIpv4, store, sum, swap16 } from '../wire/checksum.js';
+import { finish, fold, pseudoIpv4, store, sum, swap16, type Bytes } from '../wire/checksum.js';
 import * as ipv4 from '../wire/ipv4.js';
 import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
-import type { Outbox } from './outbox.js';
+import { IOVS, type Outbox } from './outbox.js';
 
 /** Bytes of all headers of a super-frame, from `l2`. */
 export function headersLen(frames: Frames, f: number): number {
@@ -25,10 +25,11 @@ export function headersLen(frames: Frames, f: number): number {
 /**
  * Write the headers of one segment.
  *
- * @param at      where its Ethernet header goes
- * @param from    first payload byte of the segment, counted from the super-frame's first
- * @param len     payload bytes of the segment
- * @param number  of the segment, from 0
+ * @param at          where its Ethernet header goes
+ * @param from        first payload byte of the segment, counted from the super-frame's first
+ * @param len         payload bytes of the segment
+ * @param number      of the segment, from 0
+ * @param payloadSum  {@link sumOf} the payload
  */
 export function writeSegment(
   frames: Frames,
@@ -38,6 +39,7 @@ export function writeSegment(
   from: number,
   len: number,
   number: number,
+  payloadSum: number,
 ): void {
   const { v, b } = frames;
   const l2 = frames.l2[f]!;
@@ -58,62 +60,13 @@ export function writeSegment(
   const field = l4 + (isTcp ? tcp.CHECKSUM : udp.CHECKSUM);
   store(b, field, 0);
   const checksum = finish(
-    pseudoIpv4(b, l3, isTcp ? ipv4.TCP : ipv4.UDP, l4Len) +
-      sum(b, l4, l4Len - len) +
-      sumPayload(frames, f, headers, from, len),
+    pseudoIpv4(b, l3, isTcp ? ipv4.TCP : ipv4.UDP, l4Len) + sum(b, l4, l4Len - len) + payloadSum,
   );
   // A UDP checksum of 0 would mean "none". RFC 768.
   store(b, field, checksum === 0 && !isTcp ? 0xffff : checksum);
 }
 
-/** Sum of payload bytes `[from, from + len)`, which may lie in several pieces. Headers have an even length. */
-function sumPayload(frames: Frames, f: number, headers: number, from: number, len: number): number {
-  const inHead = frames.headLen[f]! - headers;
-  if (from + len <= inHead) return sum(frames.b, frames.l2[f]! + headers + from, len);
-  let total = 0;
-  let isOdd = false;
-  eachPiece(frames, f, headers, from, len, (at, pieceLen) => {
-    const part = sum(frames.b, at, pieceLen);
-    // Behind an odd number of bytes, all that follows lies in the other half of its 16-bit word.
-    total += isOdd ? swap16(fold(part)) : part;
-    isOdd = isOdd !== ((pieceLen & 1) !== 0);
-  });
-  return total;
-}
-
-/** Call `each(at, len)` for the runs of memory that hold payload bytes `[from, from + len)`. */
-function eachPiece(
-  frames: Frames,
-  f: number,
-  headers: number,
-  from: number,
-  len: number,
-  each: (at: number, len: number) => void,
-): void {
-  let skip = from;
-  let left = len;
-  const inHead = frames.headLen[f]! - headers;
-  if (skip < inHead) {
-    const n = Math.min(inHead - skip, left);
-    each(frames.l2[f]! + headers + skip, n);
-    left -= n;
-    skip = 0;
-  } else skip -= inHead;
-  const first = frames.firstPiece[f]!;
-  for (let i = first; left > 0 && i < first + frames.pieces[f]!; i++) {
-    const pieceLen = frames.pieceLen[i]!;
-    if (skip >= pieceLen) {
-      skip -= pieceLen;
-      continue;
-    }
-    const n = Math.min(pieceLen - skip, left);
-    each(frames.pieceAt[i]! + skip, n);
-    left -= n;
-    skip = 0;
-  }
-}
-
-/** Point a message at payload bytes `[from, from + len)` of a frame. */
+/** Point a message at payload bytes `[from, from + len)` of a frame, which may lie in several pieces. */
 export function addPayload(
   frames: Frames,
   f: number,
@@ -124,6 +77,38 @@ export function addPayload(
   message: number,
 ): void {
   const inHead = frames.headLen[f]! - headers;
-  if (from + len <= inHead) outbox.add(message, frames.l2[f]! + headers + from, len);
-  else eachPiece(frames, f, headers, from, len, (at, n) => outbox.add(message, at, n));
+  let skip = from;
+  let left = len;
+  if (skip < inHead) {
+    const n = Math.min(inHead - skip, left);
+    outbox.add(message, frames.l2[f]! + headers + skip, n);
+    left -= n;
+    skip = 0;
+  } else skip -= inHead;
+  for (let i = frames.firstPiece[f]!; left > 0; i++) {
+    const pieceLen = frames.pieceLen[i]!;
+    if (skip >= pieceLen) {
+      skip -= pieceLen;
+      continue;
+    }
+    const n = Math.min(pieceLen - skip, left);
+    outbox.add(message, frames.pieceAt[i]! + skip, n);
+    left -= n;
+    skip = 0;
+  }
+}
+
+/** Sum of what a message was pointed at since it had `first` pieces, as if it lay in one piece behind an even offset. */
+export function sumOf(b: Bytes, outbox: Outbox, message: number, first: number): number {
+  let total = 0;
+  let isOdd = false;
+  const end = message * IOVS + outbox.iovs[message]!;
+  for (let i = message * IOVS + first; i < end; i++) {
+    const len = outbox.iovLen[i]!;
+    const part = fold(sum(b, outbox.iovAt[i]!, len));
+    // Behind an odd number of bytes, all that follows lies in the other half of its 16-bit word.
+    total += isOdd ? swap16(part) : part;
+    isOdd = isOdd !== ((len & 1) !== 0);
+  }
+  return total;
 }

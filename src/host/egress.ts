@@ -27,7 +27,7 @@ import * as ipv4 from '../wire/ipv4.js';
 import * as udp from '../wire/udp.js';
 import * as virtioNet from '../wire/virtio-net.js';
 import * as vxlan from '../wire/vxlan.js';
-import { addPayload, headersLen, writeSegment } from './cut.js';
+import { addPayload, headersLen, sumOf, writeSegment } from './cut.js';
 import type { Driver } from './host.js';
 import { IOVS, MAX_DATAGRAM, MAX_SEGMENTS, type Outbox } from './outbox.js';
 
@@ -104,6 +104,23 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
   function storeAny(at: number, value: number): void {
     b.u8[at] = value & 255;
     b.u8[at + 1] = value >>> 8;
+  }
+
+  /** Add segment `i` of a super-frame to a message: its headers at `at`, behind `prefix` bytes, and its payload. */
+  function segment(
+    f: number,
+    m: number,
+    at: number,
+    prefix: number,
+    headers: number,
+    from: number,
+    len: number,
+    i: number,
+  ): void {
+    outbox.add(m, at, prefix + headers);
+    const first = outbox.iovs[m]!;
+    if (len > 0) addPayload(frames, f, headers, from, len, outbox, m);
+    writeSegment(frames, f, at + prefix, headers, from, len, i, sumOf(b, outbox, m, first));
   }
 
   // ---- to a TAP ------------------------------------------------------------------------------------------------
@@ -185,11 +202,9 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
       const m = outbox.begin(port);
       openTap[port] = NONE;
       const at = outbox.take(prefix + headers, 0);
-      writeSegment(frames, f, at + prefix, headers, from, len, i);
       const flags = (ports.offload[port]! & OFFLOAD_CSUM) !== 0 ? virtioNet.DATA_VALID : 0;
       virtioNet.write(v, at, flags, 0, 0, 0, 0, 0);
-      outbox.add(m, at, prefix + headers);
-      if (len > 0) addPayload(frames, f, headers, from, len, outbox, m);
+      segment(f, m, at, prefix, headers, from, len, i);
       outbox.segments[m] = 1;
       outbox.packets[m] = 1;
     }
@@ -302,9 +317,7 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
         // A segment's IP header lies on a multiple of 4.
         const at = outbox.take(vxlan.HEADER_LEN + headers, 2);
         vxlan.write(v, at, vni);
-        writeSegment(frames, f, at + vxlan.HEADER_LEN, headers, from, len, i);
-        outbox.add(m, at, vxlan.HEADER_LEN + headers);
-        if (len > 0) addPayload(frames, f, headers, from, len, outbox, m);
+        segment(f, m, at, vxlan.HEADER_LEN, headers, from, len, i);
       }
       return;
     }

@@ -27,7 +27,8 @@ const MAX_PIECES = 120;
 export function createGro(dp: Dataplane, add: (port: number, l2: number, len: number) => number) {
   const { frames, ports } = dp;
   const { v, b } = frames;
-  /** The super-frame that may still grow: its row, or -1; the sequence number it waits for; payload bytes so far. */
+  /** The super-frame that may still grow: its row, or -1; the sequence number it waits for, signed (a variable that
+   *  closures share holds larger numbers on the heap); payload bytes so far. */
   let open = -1;
   let nextSeq = 0;
   let payloadLen = 0;
@@ -98,7 +99,7 @@ export function createGro(dp: Dataplane, add: (port: number, l2: number, len: nu
       frames.pieces[f] = frames.pieces[f]! + 1;
       frames.len[f] = frames.len[f]! + payload;
       payloadLen += payload;
-      nextSeq = (nextSeq + payload) >>> 0;
+      nextSeq = (nextSeq + payload) | 0;
       const first = frames.l4[f]!;
       if ((flags & tcp.PSH) !== 0) tcp.setFlags(v, first, tcp.flags(v, first) | tcp.PSH);
       if ((flags & tcp.PSH) !== 0 || payload < frames.gsoSize[f]!) close();
@@ -110,7 +111,7 @@ export function createGro(dp: Dataplane, add: (port: number, l2: number, len: nu
     open = f;
     headerLen = l4 - l2 + tcpLen;
     payloadLen = payload;
-    nextSeq = (tcp.seq(v, l4) + payload) >>> 0;
+    nextSeq = (v.getInt32(l4 + 4) + payload) | 0;
     frames.l4[f] = l4;
     frames.gsoSize[f] = payload;
     frames.firstPiece[f] = frames.pieceCount;
@@ -130,7 +131,7 @@ export function createGro(dp: Dataplane, add: (port: number, l2: number, len: nu
     const l3First = l2First + ethernet.HEADER_LEN;
     const l4First = frames.l4[f]!;
     if (
-      tcp.seq(v, l4) !== nextSeq ||
+      v.getInt32(l4 + 4) !== nextSeq ||
       v.getInt32(l4) !== v.getInt32(l4First) ||
       v.getInt32(l3 + 12) !== v.getInt32(l3First + 12) ||
       v.getInt32(l3 + 16) !== v.getInt32(l3First + 16) ||

@@ -25,7 +25,7 @@ export function bytesOf(buffer: ArrayBufferLike): Bytes {
 }
 
 /**
- * One's complement sum of a run of bytes; not folded, below 2^53 for any run that fits into memory.
+ * One's complement sum of a run of bytes: below 2^22, so that many may be added before they are folded.
  *
  * @param at   byte offset; an even one is faster, so frames are laid such that their headers begin at one
  * @param len  bytes; an odd last byte counts as if a zero followed
@@ -58,7 +58,9 @@ export function sum(b: Bytes, at: number, len: number): number {
     p += 2;
   }
   if (p < end) total += b.u8[p]!;
-  return total + other;
+  // Folded here by hand: a double that is given to a function or comes out of one may be 16 bytes on the heap.
+  total += other;
+  return (total & 0xffff) + ((total >>> 16) & 0xffff) + Math.floor(total / 4294967296);
 }
 
 /** Fold a sum (below 2^53) into 16 bits, not complemented. */

@@ -3,7 +3,7 @@
  *
  * The frame that was dropped becomes the error: its row now names a new packet in the arena, from the router's own address,
  * quoting the old one. Errors are never sent about errors, later fragments, group addresses or packets that were bridged
- * (RFC 1812 §4.3.2.7), and no more than {@link PER_SECOND} a second with bursts of {@link BURST}.
+ * (RFC 1812 §4.3.2.7), and no more than {@link PER_MS} a millisecond with bursts of {@link BURST}.
  */
 import * as ethernet from '../../wire/ethernet.js';
 import * as icmp from '../../wire/icmp.js';
@@ -18,7 +18,7 @@ import { CSUM_AS_IS, FRAME_PHASE, GSO_NONE } from '../frames.js';
 import { REASONS, DROP_ICMP_RATE, DROP_NO_ROOM, type ReasonName } from '../verdict.js';
 import { originate } from './router.js';
 
-const PER_SECOND = 1000;
+const PER_MS = 1;
 const BURST = 100;
 const TTL = 64;
 /** RFC 1812 §4.3.2.3: as much of the packet as fits into 576 bytes. */
@@ -72,7 +72,10 @@ export function icmpError(dp: Dataplane, f: number, verdict: number): number {
   const dst = frames.s3[f]!;
 
   ethernet.setType(v, l2, ethernet.TYPE_IPV4);
-  ipv4.write(v, b, l3, { totalLen: l3Len, ttl: TTL, proto: ipv4.ICMP, src, dst, tos: 0xc0 });
+  header.totalLen = l3Len;
+  header.src = src;
+  header.dst = dst;
+  ipv4.write(v, b, l3, header);
   v.setUint16(l4, typeAndCode);
   v.setUint16(l4 + icmp.CHECKSUM, 0);
   v.setUint32(l4 + 4, typeAndCode === TOO_BIG ? ports.mtu[frames.outPort[f]!]! : 0);
@@ -113,6 +116,9 @@ function quoteAsSent({ frames, conntrack }: Dataplane, f: number, quoted: number
     v.setInt32(quoted + ipv4.headerLen(v, quoted), conntrack.words[tuple + 8]!);
 }
 
+/** Written anew for each error, so that none is made for it. TOS: internetwork control, RFC 1812 §4.3.2.5. */
+const header = { totalLen: 0, ttl: TTL, proto: ipv4.ICMP, src: 0, dst: 0, tos: 0xc0 };
+
 const TOO_BIG = (icmp.UNREACHABLE << 8) | icmp.FRAGMENTATION_NEEDED;
 
 /** Whether the sender of a frame that was dropped is owed an ICMP error. RFC 1812 §4.3.2.7: when none may be sent. */
@@ -134,7 +140,7 @@ export function isErrorDue(
 function takeToken(dp: Dataplane): boolean {
   const elapsed = (dp.now - dp.icmpTokensMs) | 0;
   if (elapsed > 0) {
-    dp.icmpTokens = Math.min(BURST, dp.icmpTokens + (elapsed * PER_SECOND) / 1000);
+    dp.icmpTokens = Math.min(BURST, dp.icmpTokens + Math.min(elapsed, BURST) * PER_MS);
     dp.icmpTokensMs = dp.now;
   }
   if (dp.icmpTokens < 1) return false;
