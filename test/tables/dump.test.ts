@@ -41,10 +41,10 @@ t.test('conntrack shows both sides, state, age and what is left of the time, you
   const bench = createBench();
   talk(bench);
   t.same(lines(bench, 'conntrack'), [
-    'PROTO INI TGT STATE REPLIED AGE TIMEOUT SEGMENT INI-PACKETS/BYTES TGT-PACKETS/BYTES',
-    'icmp 10.244.1.2 10.244.2.7 unreplied no 2s 28s cni0 1/42 0/0',
-    'udp 10.244.1.2:5353 10.244.2.7:53 unreplied no 2s 28s cni0 1/50 0/0',
-    'tcp 10.244.1.2:40000 10.244.2.7:80 syn-received yes 6s 54s cni0 1/54 1/54',
+    'PROTO INI TGT ENDPOINT SOURCE-AS SERVICE STATE REPLIED AGE TIMEOUT SEGMENT INI-PACKETS/BYTES TGT-PACKETS/BYTES',
+    'icmp 10.244.1.2 10.244.2.7 - - - unreplied no 2s 28s cni0 1/42 0/0',
+    'udp 10.244.1.2:5353 10.244.2.7:53 - - - unreplied no 2s 28s cni0 1/50 0/0',
+    'tcp 10.244.1.2:40000 10.244.2.7:80 - - - syn-received yes 6s 54s cni0 1/54 1/54',
   ]);
   bench.now += 60_000;
   t.equal(
