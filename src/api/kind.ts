@@ -40,10 +40,14 @@ export interface Kind<T extends ApiObject = ApiObject> {
   validate(object: T): Problem[];
   /** What a new object begins with, whatever its author wrote; changes `object`. The server alone calls this. */
   prepareCreate?(object: T): void;
+  /** Carry over from `old` what an update left out or made pointless, before defaults; changes `next`. */
+  prepareUpdate?(next: T, old: T): void;
   /** Merge what may not be taken away by an update of status; changes `next`. */
   prepareStatus?(next: T, old: T): void;
   /** Rules about a change of spec. */
   validateUpdate?(next: T, old: T): Problem[];
+  /** What is stored but has no effect, in sentences, for an object with its defaults. */
+  warnings?(object: T): string[];
 }
 
 /** `v1` or `podwire.dev/v1alpha1`: the preferred version of a kind as objects spell it. */

@@ -2,17 +2,20 @@
  * All resources, one row each. A row drives routes, discovery, the store's keys, selectors, printers and the names
  * on the command line. To add a kind: a file beside this one, and a line here.
  */
+import { ENDPOINT_SLICE } from './endpoint-slice.js';
+import { ENDPOINTS } from './endpoints.js';
 import type { Kind } from './kind.js';
 import { LAB } from './lab.js';
 import { NAMESPACE } from './namespace.js';
 import { NODE } from './node.js';
 import { POD } from './pod.js';
+import { SERVICE } from './service.js';
 import type { ApiObject } from './types.js';
 
 export { apiVersionOf, type Column, type Kind } from './kind.js';
-export { LAB, NAMESPACE, NODE, POD };
+export { ENDPOINT_SLICE, ENDPOINTS, LAB, NAMESPACE, NODE, POD, SERVICE };
 
-export const KINDS: readonly Kind[] = [NAMESPACE, NODE, POD, LAB];
+export const KINDS: readonly Kind[] = [NAMESPACE, NODE, POD, SERVICE, ENDPOINTS, ENDPOINT_SLICE, LAB];
 
 /** The row of an object's kind. */
 export function findKind(apiVersion: string, kind: string): Kind | undefined {

@@ -6,7 +6,7 @@ import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
 import { at, invalid, required, type Problem } from './problem.js';
 import { checkCidr, checkDnsLabel, checkPort, checkUnique } from './rules.js';
 import { BOOLEAN, INT32, listOf, object, objectSchema, oneOf, STRING, STRINGS } from './schema.js';
-import type { Lab, LabSpec } from './types.js';
+import type { Lab, LabSpec, Scheduler } from './types.js';
 
 /** A lab's spec with nothing left out; `underlay.cidr` stays open until `up` picks a free one. */
 export interface FullLabSpec {
@@ -17,7 +17,11 @@ export interface FullLabSpec {
   access: boolean;
   nodes: { name: string; address?: string }[];
   manifests: string[];
+  loadBalancers: { cidr?: string };
+  proxy: { scheduler: Scheduler };
 }
+
+export const SCHEDULERS: readonly Scheduler[] = ['random', 'rr', 'sh', 'userspace'];
 
 export const LAB_DEFAULTS: Readonly<FullLabSpec> = {
   podCIDR: '10.244.0.0/16',
@@ -27,6 +31,8 @@ export const LAB_DEFAULTS: Readonly<FullLabSpec> = {
   access: true,
   nodes: [{ name: 'node1' }, { name: 'node2' }],
   manifests: [],
+  loadBalancers: {},
+  proxy: { scheduler: 'random' },
 };
 
 /** A lab's spec with every field. */
@@ -40,6 +46,8 @@ export function labSpec(lab: Lab): FullLabSpec {
     access: spec.access ?? LAB_DEFAULTS.access,
     nodes: (spec.nodes ?? LAB_DEFAULTS.nodes).map((node) => ({ ...node })),
     manifests: [...(spec.manifests ?? LAB_DEFAULTS.manifests)],
+    loadBalancers: { ...spec.loadBalancers },
+    proxy: { ...LAB_DEFAULTS.proxy, ...spec.proxy },
   };
 }
 
@@ -79,6 +87,8 @@ export const LAB: Kind<Lab> = {
       access: BOOLEAN,
       nodes: listOf(object({ name: STRING, address: STRING }, ['name']), 'name'),
       manifests: STRINGS,
+      loadBalancers: object({ cidr: STRING }),
+      proxy: object({ scheduler: oneOf(...SCHEDULERS) }),
     }),
   }),
   columns: [
@@ -133,6 +143,11 @@ function validateLab(lab: Lab): Problem[] {
   };
   const podCidr = prefix('spec.podCIDR', spec.podCIDR, 8, NODE_CIDR_BITS);
   prefix('spec.serviceCIDR', spec.serviceCIDR, 12, 30);
+  if (spec.loadBalancers.cidr !== undefined) {
+    prefix('spec.loadBalancers.cidr', spec.loadBalancers.cidr, 8, 32);
+    // It may, and mostly does, lie in the underlay.
+    if (prefixes.at(-1)?.[0] === 'spec.loadBalancers.cidr') prefixes.pop();
+  }
   const underlay =
     spec.underlay.cidr === undefined ? undefined : prefix('spec.underlay.cidr', spec.underlay.cidr, 16, 29);
 

@@ -11,6 +11,7 @@ export type ProblemReason =
   | 'FieldValueNotSupported'
   | 'FieldValueForbidden'
   | 'FieldValueTooLong'
+  | 'FieldValueTooMany'
   | 'FieldValueTypeInvalid'
   /** The schema has no such field. Kubernetes calls these strict decoding errors; they have no cause of their own. */
   | 'UnknownField';

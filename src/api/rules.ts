@@ -3,11 +3,12 @@
  *
  * Source: k8s.io/apimachinery, pkg/util/validation; RFC 1123 §2.1, RFC 6335 §5.1.
  */
-import { formatCidr, parseAddress, parseCidr, type Cidr } from '../wire/address.js';
+import { cidrContains, formatCidr, isIpv4, parseAddress, parseCidr, type Cidr } from '../wire/address.js';
 import { duplicate, invalid, required, type Problem } from './problem.js';
 import type { ApiObject } from './types.js';
 
 const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const LABEL_1035 = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const QUALIFIED = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
 const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
@@ -25,6 +26,20 @@ export function checkDnsLabel(name: string, field: string): Problem[] {
       name,
       "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and " +
         `end with an alphanumeric character ${regexHint(LABEL, 'my-name', '123-abc')}`,
+    ),
+  ];
+}
+
+/** RFC 1035 label: what Services are called. */
+export function checkDns1035Label(name: string, field: string): Problem[] {
+  if (name.length > 63) return [invalid(field, name, 'must be no more than 63 characters')];
+  if (LABEL_1035.test(name)) return [];
+  return [
+    invalid(
+      field,
+      name,
+      "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic " +
+        `character, and end with an alphanumeric character ${regexHint(LABEL_1035, 'my-name', 'abc-123')}`,
     ),
   ];
 }
@@ -126,6 +141,34 @@ export const checkAddress = (text: string, field: string): Problem[] =>
   parseAddress(text)
     ? []
     : [invalid(field, text, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)')];
+
+/** Ranges that belong to one host or one link, and what Kubernetes calls them. */
+const SPECIAL_RANGES: readonly [cidr: string, detail: string][] = [
+  ['127.0.0.0/8', 'may not be in the loopback range (127.0.0.0/8, ::1/128)'],
+  ['169.254.0.0/16', 'may not be in the link-local range (169.254.0.0/16, fe80::/10)'],
+  ['224.0.0.0/24', 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)'],
+];
+
+/** An address that other hosts could send to: no loopback, link-local or unspecified one. */
+export function checkNonSpecialAddress(text: string, field: string): Problem[] {
+  const problems = checkAddress(text, field);
+  const [w0, w1, w2, w3] = parseAddress(text) ?? [];
+  if (w0 === undefined) return problems;
+  const isV4 = isIpv4(w0, w1!, w2!);
+  if (w3 === 0 && (isV4 || (w0 === 0 && w1 === 0 && w2 === 0))) {
+    return [invalid(field, text, 'may not be unspecified (0.0.0.0 or ::)')];
+  }
+  const special = isV4
+    ? SPECIAL_RANGES.find(([cidr]) => cidrContains(parseCidr(cidr)!, w3!))
+    : w0 === 0 && w1 === 0 && w2 === 0 && w3 === 1
+      ? SPECIAL_RANGES[0]
+      : w0 >>> 22 === 0xfe80 >>> 6
+        ? SPECIAL_RANGES[1]
+        : w0 >>> 16 === 0xff02
+          ? SPECIAL_RANGES[2]
+          : undefined;
+  return special ? [invalid(field, text, special[1])] : [];
+}
 
 /**
  * An IPv4 prefix without bits outside of it.

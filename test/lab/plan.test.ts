@@ -33,6 +33,8 @@ t.test('a Lab without a spec gets every default', async (t) => {
     access: true,
     nodes: [{ name: 'node1' }, { name: 'node2' }],
     manifests: [],
+    loadBalancers: {},
+    proxy: { scheduler: 'random' },
   });
   t.strictSame(nodes, [
     { name: 'node1', netns: 'demo.node1', address: '192.168.50.1' },
