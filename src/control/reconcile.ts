@@ -5,24 +5,27 @@
  * Level-triggered: the same view gives the same changes, and no changes when all is well. Everything is decided in the
  * order of creation, see `order.ts`. Not here yet: node health, owners.
  */
-import { timestamp } from '../api/age.js';
 import { withDefaults } from '../api/defaults.js';
 import { equal } from '../api/json.js';
 import { isExternalNode, nodeAddress } from '../api/node.js';
 import { isTerminal } from '../api/pod.js';
-import type { ApiObject, ClusterView, Condition, Namespace, Node, Pod } from '../api/types.js';
+import { isExternalName } from '../api/service-type.js';
+import { keyOf, SERVICE_NAME } from '../api/types.js';
+import type { ApiObject, ClusterView, Node, Pod } from '../api/types.js';
 import { formatCidr, formatIpv4, parseIpv4, type Cidr } from '../wire/address.js';
+import type { Change } from './change.js';
+import { withCondition } from './conditions.js';
+import { packSlices } from './endpoint-slices.js';
+import { mirrorGroups, mirrorTemplate } from './endpoints.js';
 import { inCreationOrder } from './order.js';
 import { assignPodCidrs } from './pod-cidrs.js';
 import { AddressPool } from './pod-addresses.js';
 import { schedule, type Seat } from './schedule.js';
+import { reconcileServices, type ServiceOptions } from './services.js';
 
-/** What shall happen to one object. */
-export interface Change {
-  /** `update`: write it so. `delete`: as a user deletes it, with grace. `remove`: take it away at once. */
-  readonly type: 'update' | 'delete' | 'remove';
-  readonly object: ApiObject;
-}
+export type { Change } from './change.js';
+
+const FROM_REPORTS: ServiceOptions = { assumesReady: false, keeps: new Set() };
 
 /**
  * Compare what is with what should be.
@@ -30,9 +33,15 @@ export interface Change {
  * @param view   all objects, with their defaults
  * @param now    milliseconds since 1970, for timestamps only
  * @param _seed  for names that shall look random; nothing draws from it yet
+ * @param services  how to take what is not known of endpoints
  * @returns      the changes, each object at most once; the view is unchanged
  */
-export function reconcile(view: ClusterView, now: number, _seed: number): Change[] {
+export function reconcile(
+  view: ClusterView,
+  now: number,
+  _seed: number,
+  services: ServiceOptions = FROM_REPORTS,
+): Change[] {
   const changes: Change[] = [];
   const cidrs = assignPodCidrs(view.lab, view.nodes);
   const nodes = view.nodes.map((node) => {
@@ -40,9 +49,13 @@ export function reconcile(view: ClusterView, now: number, _seed: number): Change
     if (wanted !== node) changes.push({ type: 'update', object: wanted });
     return wanted;
   });
-  const ending = endNamespaces(view.namespaces, view.pods);
+  const ending = endNamespaces(view);
   const leaving = new Set(ending.map((change) => change.object));
-  return changes.concat(ending, reconcilePods(nodes, cidrs, view.pods, leaving, now));
+  return changes.concat(
+    ending,
+    reconcilePods(nodes, cidrs, view.pods, leaving, now),
+    reconcileServices(view, now, services).filter(({ object }) => !leaving.has(object)),
+  );
 }
 
 function wantedNode(node: Node, cidr: Cidr | undefined, now: number): Node {
@@ -66,15 +79,19 @@ function wantedNode(node: Node, cidr: Cidr | undefined, now: number): Node {
   );
 }
 
-/** A namespace that is being deleted takes its pods along, and goes when they are gone. */
-function endNamespaces(namespaces: readonly Namespace[], pods: readonly Pod[]): Change[] {
+/** A namespace that is being deleted takes along what is in it, and goes when that is gone. */
+function endNamespaces({ namespaces, pods, services, endpointSlices, endpoints }: ClusterView): Change[] {
   return namespaces
     .filter((namespace) => namespace.metadata.deletionTimestamp)
     .flatMap((namespace): Change[] => {
-      const inside = pods.filter((pod) => pod.metadata.namespace === namespace.metadata.name);
+      const inside = [pods, services, endpointSlices, endpoints].flatMap((list) =>
+        (list as readonly ApiObject[]).filter(
+          (object) => object.metadata.namespace === namespace.metadata.name,
+        ),
+      );
       if (inside.length === 0) return [{ type: 'remove', object: namespace }];
       return inside
-        .filter((pod) => !pod.metadata.deletionTimestamp)
+        .filter((object) => !object.metadata.deletionTimestamp)
         .map((object) => ({ type: 'delete', object }));
     });
 }
@@ -172,31 +189,15 @@ function withAddress(
   return equal(status, pod.status) ? pod : { ...pod, status };
 }
 
-/** An object with a condition; the very same object when it has it already. */
-function withCondition<T extends Node | Pod>(object: T, condition: Condition, now: number): T {
-  const conditions = object.status?.conditions ?? [];
-  const old = conditions.find(({ type }) => type === condition.type);
-  if (
-    old &&
-    old.status === condition.status &&
-    old.reason === condition.reason &&
-    old.message === condition.message
-  ) {
-    return object;
-  }
-  const lastTransitionTime =
-    old?.status === condition.status && old.lastTransitionTime ? old.lastTransitionTime : timestamp(now);
-  const entry = { ...condition, lastTransitionTime };
-  const next = old ? conditions.map((other) => (other === old ? entry : other)) : [...conditions, entry];
-  return { ...object, status: { ...object.status, conditions: next } };
-}
-
 /** Rounds after which a view must have come to rest; each kind of decision needs one. */
 const MAX_ROUNDS = 8;
 
 /**
  * Carry out all changes until none is left, for those who have no server. Defaults are filled in first. The same
  * objects give the same result, in whatever order they stand.
+ *
+ * What is written down of a Service's endpoints holds: slices, else Endpoints, else the pods, of which those that
+ * nobody has reported on count as ready.
  */
 export function settle(view: ClusterView): ClusterView {
   let now: ClusterView = {
@@ -208,12 +209,38 @@ export function settle(view: ClusterView): ClusterView {
     endpointSlices: view.endpointSlices.map(withDefaults),
     endpoints: view.endpoints.map(withDefaults),
   };
+  const keeps = new Set(
+    now.endpointSlices.map(
+      ({ metadata }) => `${metadata.namespace}/${metadata.labels?.[SERVICE_NAME] ?? ''}`,
+    ),
+  );
+  now = withGivenEndpoints(now, keeps);
+  const services: ServiceOptions = { assumesReady: true, keeps };
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const changes = reconcile(now, 0, 0);
+    const changes = reconcile(now, 0, 0, services);
     if (changes.length === 0) return now;
     now = applyChanges(now, changes);
   }
   throw new Error(`control did not come to rest in ${MAX_ROUNDS} rounds`);
+}
+
+/** Slices from Endpoints that are given for a Service of which no slices are; adds the Service's key to `keeps`. */
+function withGivenEndpoints(view: ClusterView, keeps: Set<string>): ClusterView {
+  const services = new Map(view.services.map((service) => [keyOf(service), service]));
+  const added = view.endpoints.flatMap((endpoints) => {
+    const service = services.get(keyOf(endpoints));
+    if (!service || keeps.has(keyOf(endpoints)) || isExternalName(service.spec)) return [];
+    keeps.add(keyOf(endpoints));
+    return packSlices({
+      service,
+      groups: mirrorGroups(endpoints),
+      template: mirrorTemplate(endpoints),
+      existing: [],
+      hasPlaceholder: false,
+      isNamed: () => false,
+    }).slices;
+  });
+  return { ...view, endpointSlices: [...view.endpointSlices, ...added] };
 }
 
 /** The view after changes. */
@@ -221,19 +248,23 @@ export function applyChanges(view: ClusterView, changes: readonly Change[]): Clu
   const id = (object: ApiObject): string =>
     `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
   const byId = new Map(changes.map((change) => [id(change.object), change]));
-  const apply = <T extends ApiObject>(objects: readonly T[]): T[] =>
-    objects.flatMap((object) => {
+  const apply = <T extends ApiObject>(objects: readonly T[], kind?: string): T[] => {
+    const result = objects.flatMap((object) => {
       const change = byId.get(id(object));
-      if (!change) return [object];
+      if (!change || change.type === 'create') return [object];
       return change.type === 'update' ? [change.object as T] : [];
     });
+    for (const { type, object } of changes)
+      if (type === 'create' && object.kind === kind) result.push(object as T);
+    return result;
+  };
   return {
     lab: view.lab,
     namespaces: apply(view.namespaces),
     nodes: apply(view.nodes),
     pods: apply(view.pods),
-    services: apply(view.services),
-    endpointSlices: apply(view.endpointSlices),
-    endpoints: apply(view.endpoints),
+    services: apply(view.services, 'Service'),
+    endpointSlices: apply(view.endpointSlices, 'EndpointSlice'),
+    endpoints: apply(view.endpoints, 'Endpoints'),
   };
 }

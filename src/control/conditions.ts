@@ -1,0 +1,28 @@
+/**
+ * Conditions of objects: what is said of them, and since when.
+ */
+import { timestamp } from '../api/age.js';
+import type { ApiObject, Condition } from '../api/types.js';
+
+/** An object with a condition; the very same object when it has it already. */
+export function withCondition<T extends ApiObject & { status?: { conditions?: Condition[] } }>(
+  object: T,
+  condition: Condition,
+  now: number,
+): T {
+  const conditions = object.status?.conditions ?? [];
+  const old = conditions.find(({ type }) => type === condition.type);
+  if (
+    old &&
+    old.status === condition.status &&
+    old.reason === condition.reason &&
+    old.message === condition.message
+  ) {
+    return object;
+  }
+  const lastTransitionTime =
+    old?.status === condition.status && old.lastTransitionTime ? old.lastTransitionTime : timestamp(now);
+  const entry = { ...condition, lastTransitionTime };
+  const next = old ? conditions.map((other) => (other === old ? entry : other)) : [...conditions, entry];
+  return { ...object, status: { ...object.status, conditions: next } };
+}
