@@ -6,17 +6,27 @@
  */
 import type { Logger } from 'pino';
 import { ApiError } from '../api/error.js';
-import { LAB, NAMESPACE, NODE, POD, apiVersionOf, type Kind } from '../api/kinds.js';
-import type { ApiObject, ClusterView, Lab, Namespace, Node, Pod } from '../api/types.js';
+import { ENDPOINT_SLICE, ENDPOINTS, LAB, NAMESPACE, NODE, POD, SERVICE, type Kind } from '../api/kinds.js';
+import type {
+  ApiObject,
+  ClusterView,
+  Endpoints,
+  EndpointSlice,
+  Lab,
+  Namespace,
+  Node,
+  Pod,
+  Service,
+} from '../api/types.js';
+import { reconcileApiService } from '../control/api-service.js';
 import { compareCreation } from '../control/order.js';
 import { reconcile } from '../control/reconcile.js';
-import { prefixOf, REGISTRY, type Registry } from './registry.js';
+import { DEFAULT_LAB, prefixOf, REGISTRY, type Registry } from './registry.js';
 import { StoreError } from './store/store.js';
 
 const RETRY_MS = 1000;
 
-/** What control assumes while nobody has made a Lab. */
-const DEFAULT_LAB: Lab = { apiVersion: apiVersionOf(LAB), kind: LAB.kind, metadata: { name: 'default' } };
+const KINDS: readonly Kind[] = [NAMESPACE, NODE, POD, SERVICE, ENDPOINT_SLICE, ENDPOINTS, LAB];
 
 export interface ControlLoop {
   /** Stop; resolves when the last write is done. */
@@ -31,7 +41,7 @@ export async function startControlLoop(
 ): Promise<ControlLoop> {
   const { store } = registry;
   const objects = new Map<Kind, Map<string, ApiObject>>();
-  const prefixes = [NAMESPACE, NODE, POD, LAB].map((kind) => ({
+  const prefixes = KINDS.map((kind) => ({
     kind,
     prefix: prefixOf({ kind, namespace: undefined }),
   }));
@@ -56,15 +66,16 @@ export async function startControlLoop(
     namespaces: list<Namespace>(NAMESPACE),
     nodes: list<Node>(NODE),
     pods: list<Pod>(POD),
-    services: [],
-    endpointSlices: [],
-    endpoints: [],
+    services: list<Service>(SERVICE),
+    endpointSlices: list<EndpointSlice>(ENDPOINT_SLICE),
+    endpoints: list<Endpoints>(ENDPOINTS),
   });
 
   const run = async (): Promise<void> => {
     while (isDirty && !isClosed) {
       isDirty = false;
-      const changes = reconcile(view(), Date.now(), 0);
+      const now = view();
+      const changes = [...reconcile(now, Date.now(), 0), ...reconcileApiService(now)];
       // Together, so that they are one flush to disk.
       const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));
       for (const result of results) {

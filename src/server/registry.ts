@@ -13,6 +13,7 @@ import { randomBytes } from 'node:crypto';
 import { timestamp } from '../api/age.js';
 import { DEFAULT_NAMESPACE, withDefaults } from '../api/defaults.js';
 import {
+  ApiError,
   alreadyExists,
   badRequest,
   conflict,
@@ -23,20 +24,39 @@ import {
   undecodable,
 } from '../api/error.js';
 import { clone, equal, isMap } from '../api/json.js';
-import { apiVersionOf, findKind, NAMESPACE, NODE, POD, type Kind } from '../api/kinds.js';
+import {
+  apiVersionOf,
+  ENDPOINTS,
+  findKind,
+  LAB,
+  NAMESPACE,
+  NODE,
+  POD,
+  SERVICE,
+  type Kind,
+} from '../api/kinds.js';
 import { isExternalNode } from '../api/node.js';
 import { isTerminal } from '../api/pod.js';
 import { invalid } from '../api/problem.js';
 import { checkSchema, prune } from '../api/schema.js';
-import type { ApiObject, Namespace, Node, Pod } from '../api/types.js';
+import type { ApiObject, Lab, Namespace, Node, Pod, Service } from '../api/types.js';
 import { checkRules } from '../api/validate.js';
 import { allocations } from '../control/allocations.js';
+import { compareCreation } from '../control/order.js';
 import type { Change } from '../control/reconcile.js';
+import { assignService, checkAssignable, unassigned } from '../control/service-allocation.js';
 import type { Compare, KeyValue, Store, StoreEvent, Write } from './store/store.js';
 import { createUids } from './uid.js';
 
 export const REGISTRY = '/registry/';
 const ALLOCATED = '/allocated/';
+
+/** What is assumed while nobody has made a Lab. */
+export const DEFAULT_LAB: Lab = {
+  apiVersion: apiVersionOf(LAB),
+  kind: LAB.kind,
+  metadata: { name: 'default' },
+};
 
 /** Namespaces that are always there. */
 const STANDARD_NAMESPACES = [DEFAULT_NAMESPACE, 'kube-system'];
@@ -182,15 +202,35 @@ export class Registry {
       deletionGracePeriodSeconds: undefined,
     });
     kind.prepareCreate?.(object);
-    const full = complete(kind, object);
+    const asked = complete(kind, object, options);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const compares: Compare[] = [{ key: keyOfObject(kind, full), modRevision: 0 }];
-      if (kind.namespaced) compares.push(await this.#requireNamespace(kind, full));
+      const compares: Compare[] = [{ key: keyOfObject(kind, asked), modRevision: 0 }];
+      if (kind.namespaced) compares.push(await this.#requireNamespace(kind, asked));
       if (await this.#find(place, metadata.name)) throw alreadyExists(kind, metadata.name);
+      const full = await this.#assign(kind, asked, undefined);
       const written = await this.#write(kind, undefined, full, compares, options.dryRun);
       if (written) return written;
     }
     throw conflict(kind, metadata.name);
+  }
+
+  /** An object with what it did not ask for and gets all the same, such as an address. */
+  async #assign(kind: Kind, object: ApiObject, old: ApiObject | undefined): Promise<ApiObject> {
+    if (kind.kind !== SERVICE.kind) return object;
+    const lab = await this.#lab();
+    const problems = checkAssignable(object as Service, old as Service | undefined, lab);
+    if (problems.length > 0) throw invalidObject(kind, object.metadata.name, problems);
+    const search = assignService(object as Service, lab);
+    let step = search.next();
+    while (!step.done) step = search.next((await this.store.get(ALLOCATED + step.value)) !== undefined);
+    const why = unassigned(step.value);
+    if (why) throw new ApiError(500, 'InternalError', `Internal error occurred: ${why}`);
+    return step.value;
+  }
+
+  async #lab(): Promise<Lab> {
+    const { items } = await this.list({ kind: LAB, namespace: undefined });
+    return (items as readonly Lab[]).toSorted(compareCreation)[0] ?? DEFAULT_LAB;
   }
 
   /** The namespace must be there, and still be there when the object is written. */
@@ -232,9 +272,10 @@ export class Registry {
         throw conflict(kind, name, why);
       }
       if (resourceVersion && resourceVersion !== old.metadata.resourceVersion) throw conflict(kind, name);
-      const next = complete(kind, merge(kind, wanted, old, subresource));
-      const problems = subresource ? [] : (kind.validateUpdate?.(next, old) ?? []);
+      const asked = complete(kind, merge(kind, wanted, old, subresource), options);
+      const problems = subresource ? [] : (kind.validateUpdate?.(asked, old) ?? []);
       if (problems.length > 0) throw invalidObject(kind, name, problems);
+      const next = subresource ? asked : await this.#assign(kind, asked, old);
       if (equal(next, old)) return old;
       if (!equal(specOf(next), specOf(old))) next.metadata.generation = (old.metadata.generation ?? 0) + 1;
       const compares = [{ key: stored.key, modRevision: stored.modRevision }];
@@ -320,6 +361,10 @@ export class Registry {
     const kind = findKind(object.apiVersion, object.kind)!;
     const { name, namespace, uid, resourceVersion } = object.metadata;
     const place = { kind, namespace };
+    if (type === 'create') {
+      await this.create(place, object);
+      return true;
+    }
     if (type === 'delete') {
       await this.remove(place, name, { preconditions: { uid } });
       return true;
@@ -368,6 +413,8 @@ export class Registry {
       keyOfObject(kind, old),
       ...allocations(old).map((allocation) => ALLOCATED + allocation.key),
     ];
+    // As in Kubernetes, also when they are hand-made.
+    if (kind.kind === SERVICE.kind) keys.push(keyOfObject(ENDPOINTS, old));
     const result = await this.store.txn(
       compares,
       keys.map((key) => ({ key, value: undefined })),
@@ -386,11 +433,11 @@ export class Registry {
     const wanted = allocations(next);
     const compares: Compare[] = [];
     const writes: Write[] = [];
-    for (const { key, field, value } of wanted) {
+    for (const { key, field, value, refusal } of wanted) {
       if (had.delete(key)) continue;
       const holder = await this.store.get(ALLOCATED + key);
       if (holder) {
-        const detail = `is already allocated to ${holder.value.slice(REGISTRY.length)}`;
+        const detail = refusal ?? `is already allocated to ${holder.value.slice(REGISTRY.length)}`;
         throw invalidObject(kind, next.metadata.name, [invalid(field, value, detail)]);
       }
       compares.push({ key: ALLOCATED + key, modRevision: 0 });
@@ -441,11 +488,12 @@ function decodeBody({ kind, namespace }: Place, body: unknown, options: WriteOpt
 }
 
 /** Defaults and rules. */
-function complete(kind: Kind, object: ApiObject): ApiObject {
+function complete(kind: Kind, object: ApiObject, options: WriteOptions): ApiObject {
   const full = withDefaults(object);
   const problems = checkRules(full);
   if (problems.length > 0)
     throw invalidObject(kind, full.metadata.name || full.metadata.generateName || '', problems);
+  for (const warning of kind.warnings?.(full) ?? []) options.warn?.(warning);
   return full;
 }
 
@@ -471,6 +519,7 @@ function merge(kind: Kind, wanted: Parts, old: Parts, subresource: 'status' | un
     Object.assign(next.metadata, { [field]: old.metadata[field] });
   }
   if (kind.subresources.includes('status')) next.status = old.status;
+  kind.prepareUpdate?.(next, old);
   return next;
 }
 

@@ -1,5 +1,5 @@
 /**
- * A cluster from files: Node, Pod, Namespace and Lab objects in YAML that every host has a copy of. There is no
+ * A cluster from files: Node, Pod, Service, EndpointSlice, Endpoints, Namespace and Lab objects in YAML that every host has a copy of. There is no
  * server; every host computes the same pod CIDRs, nodes and addresses from the same files, since control/ is a
  * function of them.
  *
@@ -17,7 +17,17 @@ import { dirname, join, resolve } from 'node:path';
 import { withDefaults } from '../../api/defaults.js';
 import { isExternalNode, nodeAddress } from '../../api/node.js';
 import { keyOf } from '../../api/types.js';
-import type { ApiObject, ClusterView, Lab, Namespace, Node, Pod } from '../../api/types.js';
+import type {
+  ApiObject,
+  ClusterView,
+  Endpoints,
+  EndpointSlice,
+  Lab,
+  Namespace,
+  Node,
+  Pod,
+  Service,
+} from '../../api/types.js';
 import { labSpec } from '../../api/lab.js';
 import { checkObjects, ManifestError, readManifests } from '../../client/manifest.js';
 import type { Located } from '../../client/manifest.js';
@@ -111,12 +121,18 @@ const viewOf = (found: readonly Located[], labName: string): ClusterView => {
   const pods = ofKind<Pod>(found, 'Pod').map(({ object }) => withDefaults(object));
   const namespaces = ofKind<Namespace>(found, 'Namespace').map(({ object }) => withDefaults(object));
   const named = new Set(namespaces.map(({ metadata }) => metadata.name));
-  for (const name of new Set(['default', ...pods.map((pod) => pod.metadata.namespace ?? 'default')]))
+  const services = ofKind<Service>(found, 'Service').map(({ object }) => withDefaults(object));
+  const endpointSlices = ofKind<EndpointSlice>(found, 'EndpointSlice').map(({ object }) =>
+    withDefaults(object),
+  );
+  const endpoints = ofKind<Endpoints>(found, 'Endpoints').map(({ object }) => withDefaults(object));
+  const inside = [...pods, ...services, ...endpointSlices, ...endpoints];
+  for (const name of new Set(['default', ...inside.map(({ metadata }) => metadata.namespace ?? 'default')]))
     if (!named.has(name))
       namespaces.push(withDefaults<Namespace>({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
 
   const written = new Map(pods.map((pod) => [keyOf(pod), pod]));
-  const settled = settle({ lab, namespaces, nodes, pods, services: [], endpointSlices: [], endpoints: [] });
+  const settled = settle({ lab, namespaces, nodes, pods, services, endpointSlices, endpoints });
   return {
     lab: withUid(lab, lab),
     namespaces: settled.namespaces.map((namespace) => withUid(namespace, namespace)),
@@ -126,8 +142,8 @@ const viewOf = (found: readonly Located[], labName: string): ClusterView => {
     pods: settled.pods.map((pod) =>
       withUid(pod, [written.get(keyOf(pod)), pod.spec.nodeName, pod.status?.podIP]),
     ),
-    services: settled.services,
-    endpointSlices: settled.endpointSlices,
+    services: settled.services.map((service) => withUid(service, { service: keyOf(service) })),
+    endpointSlices: settled.endpointSlices.map((slice) => withUid(slice, { slice: keyOf(slice) })),
     endpoints: settled.endpoints,
   };
 };

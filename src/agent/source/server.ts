@@ -1,11 +1,11 @@
 /**
- * A cluster from a server: four lists, watched; and what became of our pods and our node, sent back.
+ * A cluster from a server: its lists, watched; and what became of our pods and our node, sent back.
  *
  * When the server is away, what was known stays in force and reports wait; when it is back, the newest of them go out.
  */
 import { ApiError } from '../../api/error.js';
 import { equal } from '../../api/json.js';
-import { LAB, NAMESPACE, NODE, POD } from '../../api/kinds.js';
+import { ENDPOINT_SLICE, LAB, NAMESPACE, NODE, POD, SERVICE } from '../../api/kinds.js';
 import type { Kind } from '../../api/kinds.js';
 import { keyOf } from '../../api/types.js';
 import type { ApiObject, Lab, Node, Pod } from '../../api/types.js';
@@ -108,6 +108,8 @@ export const createServerSource = ({ client, name, lab, log }: ServerSourceOptio
       const namespaces = follow(NAMESPACE);
       const nodes = follow(NODE);
       const pods = follow(POD);
+      const services = follow(SERVICE);
+      const endpointSlices = follow(ENDPOINT_SLICE);
       await Promise.all(informers.map((informer) => informer.start()));
       tell = () =>
         changed({
@@ -119,8 +121,9 @@ export const createServerSource = ({ client, name, lab, log }: ServerSourceOptio
           namespaces: namespaces(),
           nodes: nodes(),
           pods: pods(),
-          services: [],
-          endpointSlices: [],
+          services: services(),
+          endpointSlices: endpointSlices(),
+          // The server keeps them in step with the slices, by which packets go.
           endpoints: [],
         });
       tell();

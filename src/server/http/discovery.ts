@@ -3,7 +3,7 @@
  */
 import { KINDS, type Kind } from '../../api/kinds.js';
 
-const VERBS = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];
+const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 
 /** The Kubernetes release whose API ours is a part of. */
 const VERSION = { major: '1', minor: '33' };

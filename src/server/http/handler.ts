@@ -8,7 +8,7 @@ import { isMap, mergePatch } from '../../api/json.js';
 import { apiVersionOf } from '../../api/kinds.js';
 import { parseFieldSelector, parseLabelSelector } from '../../api/selector.js';
 import type { ApiObject } from '../../api/types.js';
-import type { Place, Registry, WriteOptions } from '../registry.js';
+import type { DeleteOptions, Place, Registry, WriteOptions } from '../registry.js';
 import { CompactedError, StoreError } from '../store/store.js';
 import { readJson, sendJson } from './body.js';
 import { discover } from './discovery.js';
@@ -89,7 +89,11 @@ function parseUrl(text: string): URL {
 
 type Serve = (registry: Registry, target: Target, exchange: Exchange) => Promise<void>;
 
-const COLLECTION: Record<string, Serve | undefined> = { GET: listOrWatch, POST: create };
+const COLLECTION: Record<string, Serve | undefined> = {
+  GET: listOrWatch,
+  POST: create,
+  DELETE: removeCollection,
+};
 const OBJECT: Record<string, Serve | undefined> = { GET: get, PUT: update, PATCH: patch, DELETE: remove };
 const SUBRESOURCE: Record<string, Serve | undefined> = { GET: get, PUT: update, PATCH: patch };
 
@@ -200,14 +204,8 @@ async function remove(
   target: Target,
   { request, response, query }: Exchange,
 ): Promise<void> {
-  const body = (await readJson(request, JSON_TYPES)) ?? {};
-  if (!isMap(body)) throw badRequest('the body must be DeleteOptions');
-  const seconds = body['gracePeriodSeconds'] ?? integerText(query, 'gracePeriodSeconds');
-  const { object, isGone } = await registry.remove(target, target.name!, {
-    dryRun: query.has('dryRun') || (Array.isArray(body['dryRun']) && body['dryRun'].length > 0),
-    gracePeriodSeconds: seconds === '' ? undefined : Number(seconds),
-    preconditions: isMap(body['preconditions']) ? body['preconditions'] : undefined,
-  });
+  const options = deleteOptions((await readJson(request, JSON_TYPES)) ?? {}, query);
+  const { object, isGone } = await registry.remove(target, target.name!, options);
   if (!isGone) return sendJson(response, 200, object);
   const { kind } = target;
   const status: Omit<Status, 'code'> = {
@@ -223,6 +221,44 @@ async function remove(
     },
   };
   sendJson(response, 200, status);
+}
+
+/** Delete all that a selector matches, one after the other; what somebody else deletes meanwhile is no error. */
+async function removeCollection(
+  registry: Registry,
+  target: Target,
+  { request, response, query }: Exchange,
+): Promise<void> {
+  const { kind } = target;
+  const ofLabels = parseLabelSelector(query.get('labelSelector') ?? '');
+  const ofFields = parseFieldSelector(query.get('fieldSelector') ?? '', kind);
+  const options = deleteOptions((await readJson(request, JSON_TYPES)) ?? {}, query);
+  const { items, revision } = await registry.list(target);
+  const removed: ApiObject[] = [];
+  for (const item of items.filter((object) => ofLabels(object) && ofFields(object))) {
+    const { name, namespace } = item.metadata;
+    try {
+      removed.push((await registry.remove({ kind, namespace }, name, options)).object);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === 404)) throw error;
+    }
+  }
+  sendJson(response, 200, {
+    kind: `${kind.kind}List`,
+    apiVersion: apiVersionOf(kind),
+    metadata: { resourceVersion: String(revision) },
+    items: removed,
+  });
+}
+
+function deleteOptions(body: unknown, query: URLSearchParams): DeleteOptions {
+  if (!isMap(body)) throw badRequest('the body must be DeleteOptions');
+  const seconds = body['gracePeriodSeconds'] ?? integerText(query, 'gracePeriodSeconds');
+  return {
+    dryRun: query.has('dryRun') || (Array.isArray(body['dryRun']) && body['dryRun'].length > 0),
+    gracePeriodSeconds: seconds === '' ? undefined : Number(seconds),
+    preconditions: isMap(body['preconditions']) ? body['preconditions'] : undefined,
+  };
 }
 
 async function readBody({ request }: Exchange, types: readonly string[]): Promise<unknown> {
