@@ -69,7 +69,7 @@ export function sysctl(name: string, value: string, netns?: string): string {
     const before = readSysctl(name);
     if (before !== value) {
       try {
-        writeText(sysctlPath(name), value);
+        writeText(sysctlPath(name), `${value}\n`); // the new line alone empties a list
       } catch (error) {
         throw sysctlError(`set sysctl "${name}" to "${value}"`, error);
       }

@@ -37,6 +37,12 @@ export const SIN_FAMILY = 0;
 export const SIN_PORT = 2;
 export const SIN_ADDRESS = 4;
 
+/** struct sockaddr_ll, packet(7). The protocol is in network order, the rest is not. */
+export const SOCKADDR_LL_SIZE = 20;
+export const SLL_FAMILY = 0;
+export const SLL_PROTOCOL = 2;
+export const SLL_IFINDEX = 4;
+
 /** struct epoll_event, epoll_ctl(2): packed on x86-64 alone. */
 const isPacked = process.arch === 'x64';
 export const EPOLL_EVENT_SIZE = isPacked ? 12 : 16;

@@ -2,7 +2,7 @@
  * The C library, bound through koffi. Nothing outside sys/ sees this file, and no other file names koffi.
  *
  * Addresses are declared int64 and given as plain numbers (user space ends at 2^47; koffi hands out BigInt only for
- * pointers). `open` and `ioctl` are variadic in C; with integer arguments their calling convention on 64-bit Linux is
+ * pointers). `open`, `ioctl` and `fcntl` are variadic in C; with integer arguments their calling convention on 64-bit Linux is
  * that of ordinary functions. A call costs some 70 ns more than in C.
  */
 import koffi from 'koffi';
@@ -15,6 +15,7 @@ export const read = libc.func('int64 read(int fd, int64 buffer, int64 length)');
 export const write = libc.func('int64 write(int fd, int64 buffer, int64 length)');
 export const writev = libc.func('int64 writev(int fd, int64 iov, int count)');
 export const ioctl = libc.func('int ioctl(int fd, uint64 request, int64 argument)');
+export const fcntl = libc.func('int fcntl(int fd, int command, int argument)');
 export const setns = libc.func('int setns(int fd, int type)');
 
 export const socket = libc.func('int socket(int family, int type, int protocol)');
