@@ -15,8 +15,7 @@ import { podMtu } from '../compile/compile.js';
 import { nodeAddresses } from '../compile/node-addresses.js';
 import type { Offload } from '../sys/tap.js';
 import { serveAgentApi } from './api/http.js';
-import { hostItems } from './host-items.js';
-import { openHostState } from './host-state.js';
+import { openHostSide } from './host-side.js';
 import { takeLock } from './lock.js';
 import type { Logger } from './log.js';
 import { nodeObject } from './node-object.js';
@@ -92,6 +91,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       await facts.path.setView(facts.view);
       facts.viewProblem = undefined;
       facts.runtime?.sync(ourPods(facts));
+      await facts.hostSide?.sync(facts.view);
     } catch (error) {
       facts.viewProblem = `Cannot put the newest objects into force: ${messageOf(error)}`;
       log.error({ err: error }, facts.viewProblem);
@@ -208,18 +208,21 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     endings.add('the pods', () => runtime.close());
     // The pods first: after a restart their connections wait.
     const published = publish();
-    const hostState = openHostState({ netns, journal: paths.journal, log });
-    facts.hostState = hostState;
-    endings.add('host state', () => hostState.close());
-    await hostState.apply(
-      hostItems({
-        addresses,
-        podCidr: spec.podCIDR,
-        serviceCidr: spec.serviceCIDR,
-        nic: underlay.nic,
-        mtu,
-      }),
-    );
+    const hostSide = await openHostSide({
+      node,
+      netns,
+      underlay,
+      addresses,
+      podCidr: spec.podCIDR,
+      serviceCidr: spec.serviceCIDR,
+      mtu,
+      journal: paths.journal,
+      inject: path.inject && ((frame) => path.inject?.(frame)),
+      log,
+    });
+    endings.add('host state', () => hostSide.close());
+    await hostSide.sync(facts.view!);
+    facts.hostSide = hostSide;
 
     await ending.orEnd(published);
 

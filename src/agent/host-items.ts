@@ -1,19 +1,45 @@
 /**
- * What a host's kernel must hold so that its own programs reach pods and Services, and so that what the router
- * hands up is delivered: the desired list of host state. One row of the design's table is one function here; to
- * add a row, write it and name it in {@link hostItems}.
+ * What a host's kernel must hold so that its own programs reach pods and Services, so that what the router hands up is
+ * delivered, and so that what belongs to the router although it is addressed to the host comes to it: the desired list
+ * of host state. One row of the design's table is one function here; to add a row, write it and name it in
+ * {@link hostItems}.
+ *
+ * What the kernel cannot steer: fragments, which have no port. Those to a NodePort or to a masqueraded pod end at the host.
  *
  * Who makes it, compares it and takes it back: `host-state.ts`.
  */
 import type { NodeAddresses } from '../compile/node-addresses.js';
 import { formatIpv4, formatMac } from '../wire/address.js';
 import type { Mac } from '../wire/address.js';
-import type { HostItem, HostSnapshot } from './host-state.js';
+import {
+  address,
+  link,
+  moveLocalTable,
+  neighbor,
+  portList,
+  proxyNeighbor,
+  route,
+  rule,
+  sysctl,
+} from './host-item-kinds.js';
+import { OUR_TABLE } from './host-snapshot.js';
+import type { HostItem } from './host-state.js';
+import type { ServiceAddresses } from './service-addresses.js';
 
 /** The name of the host's own TAP. */
 export const HOST_PORT = 'pw0';
 /** The router as next hop: an address that exists nowhere but in one neighbour entry (RFC 3927 §2.1, no ARP). */
 export const ROUTER_HOP = '169.254.1.1';
+
+/** Ports of the host at which Services answer. */
+export const NODE_PORTS = [30000, 32767] as const;
+/** Ports of the host from which the router sends what pods send to the outside: above the kernel's own range. */
+export const MASQUERADE_PORTS = [61000, 64999] as const;
+
+/** The order of our rules: what comes from the router, what goes to it, then what is the host's own. */
+const FROM_ROUTER_PREF = 5;
+const TO_ROUTER_PREF = 10;
+const LOCAL_PREF = 100;
 
 /** What the list depends on. */
 export interface HostPlan {
@@ -22,111 +48,83 @@ export interface HostPlan {
   /** All pods of the cluster, and all Services. */
   podCidr: string;
   serviceCidr: string;
-  /** The underlay's NIC. */
+  /** The underlay's NIC, and the host's address on it. */
   nic: string;
+  nodeIp: string;
   /** MTU of pods and of pw0. */
   mtu: number;
+  services: ServiceAddresses;
 }
 
 const macText = (mac: Mac): string => formatMac(mac.hi, mac.lo);
-
-/** A link's attributes. The link itself belongs to whoever made it, so there is nothing to take back. */
-const link = (dev: string, mac: string, mtu: number): HostItem => ({
-  id: `link ${dev} address ${mac} mtu ${mtu} up`,
-  make: { ip: `link set dev ${dev} address ${mac} mtu ${mtu} up` },
-  undo: () => null,
-  isThere: ({ links }) => {
-    const found = links.get(dev);
-    return found?.address === mac && found.mtu === mtu && found.flags.includes('UP');
-  },
-});
-
-const address = (dev: string, ip: string): HostItem => ({
-  id: `address ${ip}/32 dev ${dev}`,
-  make: { ip: `address replace ${ip}/32 dev ${dev}` },
-  undo: () => ({ ip: `address del ${ip}/32 dev ${dev}` }),
-  isThere: ({ links }) =>
-    links.get(dev)?.addr_info.some((info) => info.local === ip && info.prefixlen === 32) ?? false,
-});
-
-/** What the router hands up is delivered to the host, whatever the rules after this one say. */
-const localRule = (dev: string): HostItem => {
-  const words = `pref 5 iif ${dev} lookup local`;
-  return {
-    id: `rule ${words}`,
-    make: { ip: `rule add ${words}` },
-    undo: () => ({ ip: `rule del ${words}` }),
-    isThere: ({ rules }) =>
-      rules.some(
-        (rule) =>
-          rule.priority === 5 &&
-          rule.iif === dev &&
-          String(rule.table) === 'local' &&
-          rule.src === 'all' &&
-          !rule.dst,
-      ),
-  };
-};
-
-const route = (dst: string, hop: string, dev: string, source: string): HostItem => {
-  const words = `${dst} via ${hop} dev ${dev} onlink src ${source}`;
-  return {
-    id: `route ${words}`,
-    make: { ip: `route replace ${words}` },
-    undo: () => ({ ip: `route del ${words}` }),
-    isThere: ({ routes }) =>
-      routes.some(
-        (found) =>
-          found.dst === dst &&
-          found.gateway === hop &&
-          found.dev === dev &&
-          found.prefsrc === source &&
-          !found.metric,
-      ),
-  };
-};
-
-const neighbor = (ip: string, mac: string, dev: string): HostItem => {
-  const words = `${ip} lladdr ${mac} dev ${dev}`;
-  return {
-    id: `neigh ${words}`,
-    make: { ip: `neigh replace ${words} nud permanent` },
-    undo: () => ({ ip: `neigh del ${ip} dev ${dev}` }),
-    isThere: ({ neighbors }) =>
-      neighbors.some((found) => found.dst === ip && found.lladdr === mac && found.dev === dev),
-  };
-};
-
-/** A kernel setting, by its path under /proc/sys (a NIC's name may hold dots). */
-const sysctl = (path: string, value: string): HostItem => ({
-  id: `sysctl ${path}=${value}`,
-  sysctl: path,
-  make: { sysctl: path, value },
-  undo: ({ sysctls }: HostSnapshot) => {
-    const old = sysctls.get(path);
-    return old === undefined ? null : { sysctl: path, value: old };
-  },
-  isThere: ({ sysctls }) => sysctls.get(path) === value,
-});
-
 const conf = (dev: string, name: string): string => `net/ipv4/conf/${dev}/${name}`;
+const PROTOCOLS = ['tcp', 'udp'] as const;
+
+/** pw0 itself, and what the router hands up: delivered, whatever other rules steer. */
+const hostPort = ({ addresses, mtu }: HostPlan): HostItem[] => [
+  link(HOST_PORT, macText(addresses.gatewayMac), mtu),
+  address(HOST_PORT, formatIpv4(addresses.gateway)),
+  rule({ pref: FROM_ROUTER_PREF, iif: HOST_PORT, table: 'local' }),
+];
 
 /**
- * All host state of a node, in the order in which it is made.
+ * pw0 and the NIC forward; the global switch stays as it is. rp_filter would drop what pw0 delivers with a pod's source
+ * or the host's own (the larger of `all` and the device counts); accept_local lets the latter in.
  */
-export const hostItems = (plan: HostPlan): HostItem[] => {
-  const gateway = formatIpv4(plan.addresses.gateway);
+const forwarding = ({ nic }: HostPlan): HostItem[] => [
+  ...[HOST_PORT, nic].map((dev) => sysctl(conf(dev, 'forwarding'), '1')),
+  ...['all', HOST_PORT, nic].map((dev) => sysctl(conf(dev, 'rp_filter'), '0')),
+  sysctl(conf(HOST_PORT, 'accept_local'), '1'),
+];
+
+/** The host's own programs reach pods and Services. */
+const podRoutes = ({ addresses, podCidr, serviceCidr }: HostPlan): HostItem[] => [
+  neighbor(ROUTER_HOP, macText(addresses.routerMac), HOST_PORT),
+  ...[podCidr, serviceCidr].map((dst) =>
+    route({ dst, hop: ROUTER_HOP, dev: HOST_PORT, source: formatIpv4(addresses.gateway) }),
+  ),
+];
+
+/**
+ * Ports of the host's own address that are the router's: NodePorts, also at 127.0.0.1; replies to masqueraded pods; ports
+ * of Services for which the host's address is an external one. Steered by rules, which must come before the table
+ * of the host's own addresses.
+ */
+const steering = ({ nodeIp, services }: HostPlan): HostItem[] => {
+  const steer = (to: string, ports: readonly [number, number]): HostItem[] =>
+    PROTOCOLS.map((protocol) => rule({ pref: TO_ROUTER_PREF, to, protocol, ports, table: OUR_TABLE }));
   return [
-    link(HOST_PORT, macText(plan.addresses.gatewayMac), plan.mtu),
-    address(HOST_PORT, gateway),
-    localRule(HOST_PORT),
-    // pw0 and the NIC forward; the global switch stays as it is. rp_filter would drop what pw0 delivers with a
-    // pod's source or the host's own (the larger of `all` and the device counts); accept_local lets the latter in.
-    ...[HOST_PORT, plan.nic].map((dev) => sysctl(conf(dev, 'forwarding'), '1')),
-    ...['all', HOST_PORT, plan.nic].map((dev) => sysctl(conf(dev, 'rp_filter'), '0')),
-    sysctl(conf(HOST_PORT, 'accept_local'), '1'),
-    neighbor(ROUTER_HOP, macText(plan.addresses.routerMac), HOST_PORT),
-    route(plan.podCidr, ROUTER_HOP, HOST_PORT, gateway),
-    route(plan.serviceCidr, ROUTER_HOP, HOST_PORT, gateway),
+    // No program of the host shall be given one of these ports unasked.
+    portList('net/ipv4/ip_local_reserved_ports', [NODE_PORTS, MASQUERADE_PORTS]),
+    sysctl(conf(HOST_PORT, 'route_localnet'), '1'),
+    route({ dst: 'default', hop: ROUTER_HOP, dev: HOST_PORT, table: OUR_TABLE }),
+    ...steer(nodeIp, NODE_PORTS),
+    ...steer('127.0.0.0/8', NODE_PORTS),
+    ...steer(nodeIp, MASQUERADE_PORTS),
+    ...services.steered.map(({ protocol, port }) =>
+      rule({ pref: TO_ROUTER_PREF, to: nodeIp, protocol, ports: [port, port], table: OUR_TABLE }),
+    ),
+    ...moveLocalTable(LOCAL_PREF),
   ];
 };
+
+/**
+ * LoadBalancer and external addresses: every host leads them to its own router, and one host's NIC answers for each
+ * without owning it, at once (`proxy_delay`).
+ */
+const serviceAddresses = ({ addresses, nic, services }: HostPlan): HostItem[] => [
+  ...services.routed.map((ip) =>
+    route({ dst: ip, hop: ROUTER_HOP, dev: HOST_PORT, source: formatIpv4(addresses.gateway) }),
+  ),
+  ...(services.owned.length > 0 ? [sysctl(`net/ipv4/neigh/${nic}/proxy_delay`, '0')] : []),
+  ...services.owned.map((ip) => proxyNeighbor(ip, nic)),
+];
+
+/** All host state of a node, in the order in which it is made. */
+export const hostItems = (plan: HostPlan): HostItem[] => [
+  ...hostPort(plan),
+  ...forwarding(plan),
+  ...podRoutes(plan),
+  ...steering(plan),
+  ...serviceAddresses(plan),
+];

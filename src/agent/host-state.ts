@@ -10,55 +10,18 @@
  * it back, last first. An agent that dies leaves its journal; the next one goes on with it (and so keeps the values
  * that were there before the *first* of them), or {@link undoJournal} takes all back in its place.
  *
- * All work is done one after the other; nothing here runs twice at once.
+ * An item may lean on others ({@link HostItem.needs}): it is made only when they are there, and they stay as long as it
+ * could not be taken back. All work is done one after the other; nothing here runs twice at once.
  */
 import { existsSync } from 'node:fs';
-import { ENOENT, SysError } from '../sys/errno.js';
-import { ipAsync, ipJsonAsync, readSysctl, sysctl } from '../sys/iproute2.js';
 import { netnsPath } from '../sys/netns.js';
+import { takeSnapshot } from './host-snapshot.js';
+import type { HostSnapshot } from './host-snapshot.js';
+import { carryOut } from './host-steps.js';
+import type { Task } from './host-steps.js';
 import { openJournal } from './journal.js';
 import type { Journal, Step } from './journal.js';
 import type { Logger } from './log.js';
-
-/** A link with its addresses, as `ip -j address show` prints it. */
-export interface LinkJson {
-  ifname: string;
-  address?: string;
-  mtu: number;
-  flags: string[];
-  addr_info: { family: string; local: string; prefixlen: number; scope: string }[];
-}
-export interface RuleJson {
-  priority: number;
-  src?: string;
-  dst?: string;
-  iif?: string;
-  table?: string | number;
-}
-export interface RouteJson {
-  dst: string;
-  gateway?: string;
-  dev?: string;
-  prefsrc?: string;
-  metric?: number;
-}
-export interface NeighborJson {
-  dst: string;
-  dev: string;
-  lladdr?: string;
-}
-
-/** What the kernel holds at one moment. */
-export interface HostSnapshot {
-  readonly links: ReadonlyMap<string, LinkJson>;
-  readonly rules: readonly RuleJson[];
-  /** Of table main. */
-  readonly routes: readonly RouteJson[];
-  /** The permanent ones. */
-  readonly neighbors: readonly NeighborJson[];
-  /** The settings that the desired list names; one whose device is missing is missing too. */
-  readonly sysctls: ReadonlyMap<string, string>;
-}
 
 /** One thing that shall be so. */
 export interface HostItem {
@@ -66,8 +29,10 @@ export interface HostItem {
   readonly id: string;
   /** The setting to read for the snapshot, if it is one. */
   readonly sysctl?: string;
-  /** Makes it; must do no harm when it is there already. */
-  readonly make: Step;
+  /** Items that must be there before this one is made, and stay until it has been taken back. */
+  readonly needs?: readonly string[];
+  /** Makes it, given how the host is now; must do no harm when it is there already. */
+  readonly make: Step | ((now: HostSnapshot) => Step);
   /** What takes it back, given how the host was before; null when nothing must be. */
   undo(before: HostSnapshot): Step | null;
   isThere(snapshot: HostSnapshot): boolean;
@@ -94,67 +59,43 @@ export interface HostState {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** ip's words, and the kernel's, for "there is no such thing": nothing to take back then. */
-const GONE =
-  /No such (process|file|device)|Cannot find device|Cannot assign requested address|Address not found|FIB table does not exist/;
-const EXISTS = /File exists/;
-
-/** A setting's value, or undefined where there is none: its device is missing. */
-const sysctlValue = (path: string, netns: string | undefined): string | undefined => {
-  try {
-    return readSysctl(path, netns);
-  } catch (error) {
-    if (error instanceof SysError && error.errno === ENOENT) return undefined;
-    throw error;
-  }
-};
-
-const takeSnapshot = async (netns: string | undefined, items: readonly HostItem[]): Promise<HostSnapshot> => {
-  const show = <T>(...args: string[]): Promise<T> => ipJsonAsync<T>(args, { netns });
-  const [links, rules, routes, neighbors] = await Promise.all([
-    show<LinkJson[]>('address', 'show'),
-    show<RuleJson[]>('rule', 'show'),
-    show<RouteJson[]>('route', 'show', 'table', 'main'),
-    show<NeighborJson[]>('neigh', 'show', 'nud', 'permanent'),
-  ]);
-  const sysctls = new Map<string, string>();
-  for (const { sysctl: path } of items) {
-    const value = path === undefined ? undefined : sysctlValue(path, netns);
-    if (path !== undefined && value !== undefined) sysctls.set(path, value);
-  }
-  return { links: new Map(links.map((link) => [link.ifname, link])), rules, routes, neighbors, sysctls };
-};
-
-const carryOut = async (step: Step, netns: string | undefined): Promise<void> => {
-  if ('ip' in step) await ipAsync([step.ip], { netns });
-  else sysctl(step.sysctl, step.value, netns);
-};
-
-/** Take back one entry of the journal. @returns what went wrong, if something did; the entry then stays. */
+/**
+ * Take back these entries of the journal, last first. What cannot be taken back stays in it, and so does what that one
+ * leans on.
+ *
+ * @returns what went wrong, in sentences
+ */
 const takeBack = async (
   journal: Journal,
-  id: string,
+  ids: readonly string[],
   netns: string | undefined,
-): Promise<string | undefined> => {
-  const step = journal.entries.get(id);
-  try {
-    if (step) await carryOut(step, netns);
-  } catch (error) {
-    const isGone = error instanceof SysError ? error.errno === ENOENT : GONE.test(messageOf(error));
-    if (!isGone) return `Cannot take back host state "${id}": ${messageOf(error)}`;
-  }
-  journal.undone(id);
-  return undefined;
-};
-
-const takeAllBack = async (journal: Journal, netns: string | undefined): Promise<string[]> => {
+): Promise<string[]> => {
   const problems: string[] = [];
-  for (const id of [...journal.entries.keys()].reverse()) {
-    const problem = await takeBack(journal, id, netns);
-    if (problem) problems.push(problem);
+  const turn = async (tasks: readonly Task[]): Promise<void> => {
+    const failures = await carryOut(tasks, netns);
+    const done: string[] = [];
+    for (const { id } of tasks) {
+      const failure = failures.get(id);
+      // What takes back a removal adds something: it may have come back by itself.
+      if (!failure || failure.isGone || failure.isThere) done.push(id);
+      else problems.push(`Cannot take back host state "${id}": ${failure.words}`);
+    }
+    journal.undone(done);
+  };
+  let tasks: Task[] = [];
+  for (const id of [...ids].reverse()) {
+    const leaning = [...journal.entries].find(([, { needs }]) => needs?.includes(id));
+    if (leaning && tasks.some((task) => task.id === leaning[0])) await turn(tasks.splice(0));
+    if (leaning && journal.entries.has(leaning[0]))
+      problems.push(`Cannot take back host state "${id}" as long as "${leaning[0]}" is not`);
+    else tasks.push({ id, step: journal.entries.get(id)?.undo ?? null });
   }
+  await turn(tasks);
   return problems;
 };
+
+const takeAllBack = (journal: Journal, netns: string | undefined): Promise<string[]> =>
+  takeBack(journal, [...journal.entries.keys()], netns);
 
 /** Start with what the journal of an earlier agent says; changes nothing yet. */
 export const openHostState = (options: HostStateOptions): HostState => {
@@ -174,67 +115,68 @@ export const openHostState = (options: HostStateOptions): HostState => {
     return next;
   };
 
-  const make = async (item: HostItem): Promise<void> => {
-    try {
-      await carryOut(item.make, netns);
-    } catch (error) {
-      if (!EXISTS.test(messageOf(error)))
-        throw new Error(`Cannot make host state "${item.id}": ${messageOf(error)}`, { cause: error });
+  /** Make these items, in their order, as far as what they need is there. */
+  const make = async (items: readonly HostItem[], now: HostSnapshot): Promise<void> => {
+    let batch: HostItem[] = [];
+    const flush = async (): Promise<void> => {
+      const tasks = batch.map(({ id, make }) => ({
+        id,
+        step: typeof make === 'function' ? make(now) : make,
+      }));
+      batch = [];
+      const failures = await carryOut(tasks, netns);
+      for (const { id } of tasks) {
+        const failure = failures.get(id);
+        if (failure && !failure.isThere) problems.set(id, `Cannot make host state "${id}": ${failure.words}`);
+        else found.set(id, true);
+      }
+    };
+    for (const item of items) {
+      if (item.needs) await flush();
+      const absent = item.needs?.find((id) => !found.get(id));
+      if (absent === undefined) batch.push(item);
+      else problems.set(item.id, `Cannot make host state "${item.id}" as long as "${absent}" is missing`);
     }
-    found.set(item.id, true);
-    problems.delete(item.id);
+    await flush();
   };
 
-  /** Make what is missing. @returns what was missing; and the first error, after all were tried */
-  const converge = async (): Promise<{ missing: string[]; error?: unknown }> => {
-    const snapshot = await takeSnapshot(netns, desired);
+  /** Make what is missing. @returns what was missing, whether it could be made or not */
+  const converge = async (): Promise<string[]> => {
+    const settings = desired.flatMap((item) => item.sysctl ?? []);
+    const snapshot = await takeSnapshot(netns, settings);
     journal.will(
       desired
         .filter((item) => !journal.entries.has(item.id))
-        .map((item) => ({ id: item.id, undo: item.undo(snapshot) })),
+        .map((item) => ({ id: item.id, undo: item.undo(snapshot), needs: item.needs })),
     );
-    const missing: string[] = [];
-    let failure: unknown;
-    for (const item of desired) {
-      found.set(item.id, item.isThere(snapshot));
-      if (found.get(item.id)) {
-        problems.delete(item.id);
-        continue;
-      }
-      missing.push(item.id);
-      try {
-        await make(item);
-      } catch (error) {
-        failure ??= error;
-        problems.set(item.id, messageOf(error));
-      }
-    }
-    return { missing, error: failure };
+    problems.clear();
+    for (const item of desired) found.set(item.id, item.isThere(snapshot));
+    const missing = desired.filter(({ id }) => !found.get(id));
+    await make(missing, snapshot);
+    return missing.map(({ id }) => id);
   };
 
   const apply = async (items: readonly HostItem[]): Promise<void> => {
+    if (isClosed) return;
     const wanted = new Set(items.map((item) => item.id));
     desired = items;
-    for (const id of [...journal.entries.keys()].filter((key) => !wanted.has(key)).reverse()) {
-      const problem = await takeBack(journal, id, netns);
-      if (problem) log.warn({ item: id }, problem);
-      found.delete(id);
-      problems.delete(id);
-    }
-    const { error } = await converge();
-    if (error) throw error;
+    const unwanted = [...journal.entries.keys()].filter((id) => !wanted.has(id));
+    for (const problem of await takeBack(journal, unwanted, netns)) log.warn(problem);
+    for (const id of unwanted) found.delete(id);
+    await converge();
+    const [problem] = problems.values();
+    if (problem !== undefined) throw new Error(problem);
   };
 
   const check = async (): Promise<string[]> => {
     if (isClosed || desired.length === 0) return [];
     try {
-      const { missing, error } = await converge();
+      const missing = await converge();
       for (const id of missing) {
         repairs++;
         if (problems.has(id)) log.error({ item: id }, problems.get(id));
         else log.warn({ item: id }, 'Host state was removed or changed by somebody else; made again');
       }
-      if (error && missing.length === 0) log.error(messageOf(error));
       return missing;
     } catch (error) {
       log.error(`Cannot compare the host state: ${messageOf(error)}`);
@@ -278,7 +220,7 @@ export const undoJournal = async (file: string, netns?: string): Promise<string[
   const journal = openJournal(file);
   const isGone = netns !== undefined && !existsSync(netnsPath(netns));
   const problems: string[] = [];
-  if (isGone) for (const id of [...journal.entries.keys()]) journal.undone(id);
+  if (isGone) journal.undone([...journal.entries.keys()]);
   else problems.push(...(await takeAllBack(journal, netns)));
   journal.close();
   return problems;

@@ -4,7 +4,8 @@
  * Theory of operation. The file holds one JSON object a line. `{"will": ID, "undo": STEP|null}` is on the disk
  * (fsync) before the change it speaks of is made, so whoever reads the file after a crash knows at least as much
  * as was done; undoing what was never done does no harm. `{"undone": ID}` follows when it has been taken back. A
- * line cut short by a crash is the last one, and its change was not made yet: it is dropped. Opening the file
+ * line cut short by a crash is the last one, and its change was not made yet: it is dropped. `"needs": [ID…]` in the first kind names changes
+ * that have to stay for as long as this one does. Opening the file
  * writes it afresh without what cancels out, so it grows only as long as one agent lives.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
@@ -13,25 +14,33 @@ import { dirname } from 'node:path';
 /** One thing done to the host: a line for `ip -batch`, or a value for a file under /proc/sys. */
 export type Step = { readonly ip: string } | { readonly sysctl: string; readonly value: string };
 
+/** What was changed, as far as taking it back goes. */
+export interface JournalEntry {
+  /** What takes it back; `null`: nothing does. */
+  readonly undo: Step | null;
+  /** Changes that must not be taken back before this one is. */
+  readonly needs?: readonly string[];
+}
+
 export interface Journal {
-  /** What was changed and not taken back, in the order of the changes. `null`: nothing needs taking back. */
-  readonly entries: ReadonlyMap<string, Step | null>;
+  /** What was changed and not taken back, in the order of the changes. */
+  readonly entries: ReadonlyMap<string, JournalEntry>;
   /** Write down what will be changed; on the disk when this returns. */
-  will(changes: readonly { id: string; undo: Step | null }[]): void;
-  /** Write down that a change has been taken back. */
-  undone(id: string): void;
+  will(changes: readonly ({ id: string } & JournalEntry)[]): void;
+  /** Write down that changes have been taken back. */
+  undone(ids: readonly string[]): void;
   /** Close the file; remove it when nothing is left to take back. */
   close(): void;
 }
 
-const parseLine = (line: string, entries: Map<string, Step | null>): void => {
-  const record = JSON.parse(line) as { will?: string; undo?: Step | null; undone?: string };
-  if (record.will !== undefined) entries.set(record.will, record.undo ?? null);
+const parseLine = (line: string, entries: Map<string, JournalEntry>): void => {
+  const record = JSON.parse(line) as { will?: string; undone?: string } & Partial<JournalEntry>;
+  if (record.will !== undefined) entries.set(record.will, { undo: record.undo ?? null, needs: record.needs });
   else if (record.undone !== undefined) entries.delete(record.undone);
 };
 
-const readEntries = (path: string): Map<string, Step | null> => {
-  const entries = new Map<string, Step | null>();
+const readEntries = (path: string): Map<string, JournalEntry> => {
+  const entries = new Map<string, JournalEntry>();
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -53,7 +62,8 @@ const readEntries = (path: string): Map<string, Step | null> => {
   return entries;
 };
 
-const lineOf = (id: string, undo: Step | null): string => `${JSON.stringify({ will: id, undo })}\n`;
+const lineOf = (id: string, { undo, needs }: JournalEntry): string =>
+  `${JSON.stringify({ will: id, undo, needs })}\n`;
 
 const syncDir = (path: string): void => {
   const fd = openSync(path, 'r');
@@ -70,19 +80,20 @@ export const openJournal = (path: string): Journal => {
     writeSync(fd, text);
     fsyncSync(fd);
   };
-  append([...entries].map(([id, undo]) => lineOf(id, undo)).join(''));
+  append([...entries].map(([id, entry]) => lineOf(id, entry)).join(''));
   renameSync(fresh, path);
   syncDir(dirname(path));
   return {
     entries,
     will(changes) {
       if (changes.length === 0) return;
-      append(changes.map(({ id, undo }) => lineOf(id, undo)).join(''));
-      for (const { id, undo } of changes) entries.set(id, undo);
+      append(changes.map((change) => lineOf(change.id, change)).join(''));
+      for (const { id, undo, needs } of changes) entries.set(id, { undo, needs });
     },
-    undone(id) {
-      append(`${JSON.stringify({ undone: id })}\n`);
-      entries.delete(id);
+    undone(ids) {
+      if (ids.length === 0) return;
+      append(ids.map((id) => `${JSON.stringify({ undone: id })}\n`).join(''));
+      for (const id of ids) entries.delete(id);
     },
     close() {
       closeSync(fd);

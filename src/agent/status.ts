@@ -6,7 +6,7 @@ import { POD } from '../api/kinds.js';
 import { isReady } from '../api/node.js';
 import type { ClusterView, Node, Pod, PodStatus } from '../api/types.js';
 import type { Shown } from './api/http.js';
-import type { HostState } from './host-state.js';
+import type { HostSide, HostSideStatus } from './host-side.js';
 import type { PacketPath } from './parts.js';
 import type { PodRuntime } from './pods/runtime.js';
 import type { ClusterSource } from './source/source.js';
@@ -30,7 +30,7 @@ export interface AgentFacts {
   podCidr?: string;
   path?: PacketPath;
   runtime?: PodRuntime;
-  hostState?: HostState;
+  hostSide?: HostSide;
   /** What the pods' runtime said last, by uid. */
   readonly statuses: Map<string, PodStatus>;
 }
@@ -60,7 +60,7 @@ export interface AgentStatus {
   underlay?: Underlay;
   podCIDR?: string;
   packetPath?: ReturnType<PacketPath['status']>;
-  hostState: ReturnType<HostState['status']>;
+  host?: HostSideStatus;
   pods: PodRow[];
   /** Everything that is wrong, in sentences; empty when all is well. */
   problems: string[];
@@ -88,7 +88,7 @@ const problemsOf = (facts: AgentFacts): string[] => [
   ...facts.source.problems(),
   ...(facts.viewProblem === undefined ? [] : [facts.viewProblem]),
   ...(facts.path?.status().problems ?? []),
-  ...(facts.hostState?.status().items.flatMap((item) => item.problem ?? []) ?? []),
+  ...(facts.hostSide?.problems() ?? []),
 ];
 
 const statusOf = (facts: AgentFacts): AgentStatus => ({
@@ -103,7 +103,7 @@ const statusOf = (facts: AgentFacts): AgentStatus => ({
   underlay: facts.underlay,
   podCIDR: facts.podCidr,
   packetPath: facts.path?.status(),
-  hostState: facts.hostState?.status() ?? { items: [], repairs: 0 },
+  host: facts.hostSide?.status(),
   pods: ourPods(facts).map((pod) => podRow(pod, facts.statuses.get(pod.metadata.uid ?? '') ?? pod.status)),
   problems: problemsOf(facts),
 });

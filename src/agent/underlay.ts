@@ -6,7 +6,7 @@
 import { ipJsonAsync } from '../sys/iproute2.js';
 import { nodeAddress } from '../api/node.js';
 import type { Node } from '../api/types.js';
-import type { LinkJson, RouteJson } from './host-state.js';
+import type { LinkJson, RouteJson } from './host-snapshot.js';
 import { HOST_PORT } from './host-items.js';
 
 export interface Underlay {

@@ -1,69 +1,12 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import t from 'tap';
-import type { Test } from 'tap';
 import { hostItems } from '../../src/agent/host-items.js';
-import { openHostState, undoJournal } from '../../src/agent/host-state.js';
-import type { HostItem, HostState } from '../../src/agent/host-state.js';
-import { nodeAddresses } from '../../src/compile/node-addresses.js';
-import { makeNetns, needsRoot, testName } from '../lib/netns.js';
-import { output } from '../lib/spawn.js';
-
-const silent = pino({ level: 'silent' });
-const PLAN = {
-  addresses: nodeAddresses('10.244.1.0/24')!,
-  podCidr: '10.244.0.0/16',
-  serviceCidr: '10.96.0.0/12',
-  nic: 'eth0',
-  mtu: 1450,
-};
-
-/** A host in a namespace: a veth end plays pw0, another one the underlay's NIC. */
-const makeHost = (t: Test) => {
-  const netns = makeNetns(t);
-  const ip = (...args: string[]): string => output(['ip', '-n', netns, ...args]);
-  for (const name of ['pw0', 'eth0']) {
-    ip('link', 'add', name, 'type', 'veth', 'peer', 'name', `${name}-peer`);
-    ip('link', 'set', `${name}-peer`, 'up');
-  }
-  const sysctl = (name: string, value?: string): string => {
-    const set = value === undefined ? '' : `echo ${value} > $0;`;
-    return output([
-      'ip',
-      'netns',
-      'exec',
-      netns,
-      'sh',
-      '-c',
-      `${set} cat $0`,
-      `/proc/sys/net/ipv4/conf/${name}`,
-    ]).trim();
-  };
-  const dir = mkdtempSync(join(tmpdir(), testName('')));
-  t.teardown(() => rmSync(dir, { recursive: true }));
-  const journal = join(dir, 'journal.jsonl');
-  const open = (): HostState => openHostState({ netns, journal, log: silent, intervalMs: 3_600_000 });
-  return { netns, ip, sysctl, journal, open };
-};
-
-/** All that host state may touch, as text. */
-const picture = (host: ReturnType<typeof makeHost>): string =>
-  [
-    host.ip('rule'),
-    host.ip('route', 'show', 'table', 'main'),
-    host.ip('-4', '-br', 'address'),
-    host.ip('neigh', 'show', 'nud', 'permanent'),
-    ...[
-      'all/rp_filter',
-      'pw0/rp_filter',
-      'eth0/rp_filter',
-      'pw0/forwarding',
-      'eth0/forwarding',
-      'pw0/accept_local',
-    ].map((name) => host.sysctl(name)),
-  ].join('\n');
+import { undoJournal } from '../../src/agent/host-state.js';
+import type { HostItem } from '../../src/agent/host-state.js';
+import { PLAN, makeHost, picture } from '../lib/host-state.js';
+import { needsRoot, testName } from '../lib/netns.js';
 
 t.test('on a host', { skip: needsRoot() }, async (t) => {
   t.test('all items are made, recognised, and taken back', async (t) => {
@@ -113,9 +56,9 @@ t.test('on a host', { skip: needsRoot() }, async (t) => {
     ]);
     t.equal(picture(host), good);
     host.ip('link', 'set', 'pw0', 'down'); // takes routes and neighbours along
-    t.equal((await state.check()).length, 4);
+    t.equal((await state.check()).length, 5);
     t.equal(picture(host), good);
-    t.equal(state.status().repairs, 7);
+    t.equal(state.status().repairs, 8);
     await state.close();
   });
 

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import type { TestScope } from './scope.js';
 import { startPacketPath } from '../../src/agent/packet/packet-path.js';
 import { hostItems } from '../../src/agent/host-items.js';
+import { NO_SERVICE_ADDRESSES } from '../../src/agent/service-addresses.js';
 import { openHostState } from '../../src/agent/host-state.js';
 import type { PacketPath } from '../../src/agent/parts.js';
 import {
@@ -121,7 +122,9 @@ export class Overlay {
         podCidr: '10.244.0.0/16',
         serviceCidr: '10.96.0.0/12',
         nic: 'eth0',
+        nodeIp: `192.0.2.${i}`,
         mtu: MTU,
+        services: NO_SERVICE_ADDRESSES,
       }),
     );
     host.path = path;
