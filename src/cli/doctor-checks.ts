@@ -2,7 +2,7 @@
  * What on a machine will bite, one check each. A check asks the machine through a {@link Probe} and answers in one line;
  * what is not right comes with what to do.
  */
-
+import { NO_RAW_SOCKET } from '../agent/raw-socket.js';
 import { cidrsOverlap, parseCidr, type Cidr } from '../wire/address.js';
 
 export type Level = 'ok' | 'warn' | 'fail';
@@ -29,6 +29,8 @@ export interface Probe {
   routes(): { cidr: Cidr; words: string }[];
   labs(): { name: string; running: boolean }[];
   freeUnderlays(): number;
+  /** Whether npm's raw-socket loads. */
+  hasRawSocket: boolean;
 }
 
 type Check = (probe: Probe) => Finding | Finding[];
@@ -187,6 +189,18 @@ const managers: Check = (probe) => {
     : finding('managers', 'ok', 'no network manager that removes foreign rules');
 };
 
+const rawSocket: Check = (probe) =>
+  probe.hasRawSocket
+    ? finding('raw-socket', 'ok', 'pods get ping replies and ICMP errors from the outside')
+    : finding('raw-socket', 'warn', NO_RAW_SOCKET);
+
+const fragments: Check = () =>
+  finding(
+    'fragments',
+    'ok',
+    'to a NodePort, and replies to masqueraded pods, must come unfragmented: a fragment has no port to steer by',
+  );
+
 /** In the order of what one would repair first. */
 export const CHECKS: readonly Check[] = [
   machine,
@@ -199,6 +213,8 @@ export const CHECKS: readonly Check[] = [
   routes,
   ports,
   managers,
+  rawSocket,
+  fragments,
 ];
 
 /** Column 2 of /proc/net/udp is `ADDRESS:PORT` in hexadecimal. proc_net(5). */

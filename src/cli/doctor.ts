@@ -34,6 +34,8 @@ async function examine(): Promise<Finding[]> {
 async function probeMachine(): Promise<Probe> {
   const { machineRoutes, takenPrefixes } = await import('../lab/machine.js');
   const { freeUnderlays } = await import('../lab/plan.js');
+  const { loadRawSocket } = await import('../agent/raw-socket.js');
+  const hasRawSocket = (await loadRawSocket()) !== undefined;
   const canAsk = hasProgram('ip');
   const routes = canAsk ? machineRoutes() : [];
   return {
@@ -47,6 +49,7 @@ async function probeMachine(): Promise<Probe> {
     labs: () =>
       (tried(listLabs) ?? []).map((lab) => ({ name: lab.name, running: lab.supervisorPid !== undefined })),
     freeUnderlays: () => (canAsk ? (tried(() => freeUnderlays(takenPrefixes('')).length) ?? 50) : 50),
+    hasRawSocket,
   };
 }
 

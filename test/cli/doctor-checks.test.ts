@@ -13,6 +13,7 @@ const machine = (wrong: Partial<Probe> = {}): Probe => ({
   routes: () => [],
   labs: () => [],
   freeUnderlays: () => 50,
+  hasRawSocket: true,
   ...wrong,
 });
 
@@ -84,4 +85,8 @@ t.test('routes, ports and managers in the way of a real host are warnings', asyn
 
 t.test('no free underlay fails', async (t) => {
   t.match(troubles({ freeUnderlays: () => 0 }), [/^fail underlay/]);
+});
+
+t.test('without raw-socket the check says what pods lack and what to do', async (t) => {
+  t.match(troubles({ hasRawSocket: false }), [/^warn raw-socket: .*no ping replies.*npm rebuild raw-socket/]);
 });
