@@ -36,6 +36,10 @@ export interface HostPort {
   containerPort: number;
 }
 
+/** Whether a port's `hostIP` means all of the node's addresses. */
+export const isEveryAddress = (hostIP: string | undefined): boolean =>
+  !hostIP || hostIP === '0.0.0.0' || hostIP === '::';
+
 /**
  * The `hostPort`s of a pod, for as long as it has an address and runs. None for a pod on the host's own network: there
  * its programs have these very ports.
@@ -48,8 +52,7 @@ export function hostPorts(pod: Pod): HostPort[] {
   return pod.spec.containers.flatMap(({ ports = [] }) =>
     ports.flatMap(({ hostPort, hostIP, containerPort, protocol = 'TCP' }) => {
       if (!hostPort) return [];
-      const isEvery = !hostIP || hostIP === '0.0.0.0' || hostIP === '::';
-      return [{ ...(!isEvery && { hostIP }), hostPort, protocol, podIP, containerPort }];
+      return [{ ...(!isEveryAddress(hostIP) && { hostIP }), hostPort, protocol, podIP, containerPort }];
     }),
   );
 }

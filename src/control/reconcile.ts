@@ -20,7 +20,7 @@ import { mirrorGroups, mirrorTemplate } from './endpoints.js';
 import { inCreationOrder } from './order.js';
 import { assignPodCidrs } from './pod-cidrs.js';
 import { AddressPool } from './pod-addresses.js';
-import { schedule, type Seat } from './schedule.js';
+import { emptySeat, schedule, sit, type Seat } from './schedule.js';
 import { reconcileServices, type ServiceOptions } from './services.js';
 
 export type { Change } from './change.js';
@@ -109,7 +109,7 @@ function reconcilePods(
   const seats = new Map(
     nodes.map((node): [string, Seat] => {
       const pool = pools.get(node.metadata.name);
-      return [node.metadata.name, { node, pods: 0, hasRoom: () => pool !== undefined && !pool.isFull }];
+      return [node.metadata.name, emptySeat(node, () => pool !== undefined && !pool.isFull)];
     }),
   );
 
@@ -126,7 +126,7 @@ function reconcilePods(
     const { nodeName } = pod.spec;
     if (!nodeName) continue;
     const seat = seats.get(nodeName);
-    if (seat && !isTerminal(pod)) seat.pods++;
+    if (seat && !isTerminal(pod)) sit(seat, pod);
     const word = parseIpv4(pod.status?.podIP ?? '');
     if (!pod.spec.hostNetwork && word !== undefined && pools.get(nodeName)?.claim(word)) holders.add(pod);
   }
@@ -142,7 +142,7 @@ function reconcilePods(
         if (wanted !== pod) changes.push({ type: 'update', object: wanted });
         continue;
       }
-      seats.get(placement.node)!.pods++;
+      sit(seats.get(placement.node)!, pod);
       wanted = { ...wanted, spec: { ...wanted.spec, nodeName: placement.node } };
     }
     const node = byName.get(wanted.spec.nodeName!);

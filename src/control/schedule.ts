@@ -2,7 +2,8 @@
  * Which node a pod goes to: among those that can take it, the one with the fewest pods; of equals, the first by name.
  */
 import { isExternalNode } from '../api/node.js';
-import type { Node, Pod } from '../api/types.js';
+import { isEveryAddress } from '../api/pod.js';
+import type { ContainerPort, Node, Pod } from '../api/types.js';
 import { compareNatural } from './order.js';
 
 /** A node as the scheduler sees it. */
@@ -10,8 +11,24 @@ export interface Seat {
   readonly node: Node;
   /** Pods on this node that have not ended. */
   pods: number;
+  /** The host ports of these pods. */
+  readonly hostPorts: ContainerPort[];
   /** Whether the node has a free pod address. */
   hasRoom(): boolean;
+}
+
+/** A node on which no pod is yet. */
+export const emptySeat = (node: Node, hasRoom: () => boolean): Seat => ({
+  node,
+  pods: 0,
+  hostPorts: [],
+  hasRoom,
+});
+
+/** Count a pod among those of a node. */
+export function sit(seat: Seat, pod: Pod): void {
+  seat.pods++;
+  seat.hostPorts.push(...hostPortsOf(pod));
 }
 
 export type Placement = { node: string } | { why: string };
@@ -43,5 +60,18 @@ function refuse(pod: Pod, seat: Seat): string | undefined {
   if (!selector.every(([key, value]) => labels[key] === value)) {
     return "node(s) didn't match Pod's node affinity/selector";
   }
+  const wanted = hostPortsOf(pod);
+  if (wanted.some((port) => seat.hostPorts.some((taken) => doCollide(port, taken)))) {
+    return "node(s) didn't have free ports for the requested pod ports";
+  }
   return pod.spec.hostNetwork || seat.hasRoom() ? undefined : 'node(s) had no free pod address';
 }
+
+/** Also those of a pod on the host's network, which are its very ports. */
+const hostPortsOf = (pod: Pod): ContainerPort[] =>
+  pod.spec.containers.flatMap(({ ports = [] }) => ports.filter((port) => port.hostPort));
+
+const doCollide = (a: ContainerPort, b: ContainerPort): boolean =>
+  a.hostPort === b.hostPort &&
+  (a.protocol ?? 'TCP') === (b.protocol ?? 'TCP') &&
+  (a.hostIP === b.hostIP || isEveryAddress(a.hostIP) || isEveryAddress(b.hostIP));
