@@ -339,6 +339,11 @@ export const FLANNEL_BACKEND_DATA = 'flannel.alpha.coreos.com/backend-data';
  */
 export const AGENT_ANNOTATION = 'podwire.dev/agent';
 
+/** How an agent names itself in `user-agent`, its node's name behind it. */
+export const AGENT_USER = 'podwire-agent/';
+/** Reason of a node's Ready condition when the server has lost its agent. */
+export const NODE_LOST = 'NodeStatusUnknown';
+
 /**
  * All objects a host needs to know, at one moment. The order of a list carries no meaning.
  */

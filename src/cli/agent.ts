@@ -14,6 +14,7 @@ import { createFilesSource } from '../agent/source/files.js';
 import { createServerSource } from '../agent/source/server.js';
 import type { ClusterSource } from '../agent/source/source.js';
 import { checkDnsLabel, checkDnsSubdomain } from '../api/rules.js';
+import { AGENT_USER } from '../api/types.js';
 import { createClient } from '../client/client.js';
 import type { Offload } from '../sys/tap.js';
 import { CommandError, defineVerb, UsageError } from './verb.js';
@@ -81,7 +82,7 @@ export const agent = defineVerb({
       return 0;
     }
 
-    const source = makeSource(flags.server, files, lab, log);
+    const source = makeSource(flags.server, files, lab, node, log);
     return runAgent({
       lab,
       node,
@@ -107,6 +108,7 @@ function makeSource(
   server: string | undefined,
   files: readonly string[] | undefined,
   lab: string,
+  node: string,
   log: Logger,
 ): ClusterSource {
   if (server !== undefined && files) throw new UsageError('Give either --server or --objects, not both');
@@ -114,7 +116,7 @@ function makeSource(
   if (server === undefined)
     throw new UsageError('Say where the objects come from: --server SOCKET or --objects FILE…');
   return createServerSource({
-    client: createClient({ socketPath: server }),
+    client: createClient({ socketPath: server, userAgent: AGENT_USER + node }),
     name: `server ${server}`,
     lab,
     log,

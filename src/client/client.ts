@@ -80,10 +80,12 @@ const MAX_CONNECTIONS = 32;
 
 export interface ClientOptions {
   readonly socketPath: string;
+  /** Who asks, for the server to know: `podwire-agent/node1`. */
+  readonly userAgent?: string;
 }
 
 /** A client; it connects when it is first used. */
-export function createClient({ socketPath }: ClientOptions): Client {
+export function createClient({ socketPath, userAgent }: ClientOptions): Client {
   const agent = new Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
   // Watches never end, so they must not use up the connections of calls.
   const watchAgent = new Agent();
@@ -92,6 +94,7 @@ export function createClient({ socketPath }: ClientOptions): Client {
     new Promise<IncomingMessage>((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body);
       const headers: Record<string, string | number> = { accept: 'application/json' };
+      if (userAgent !== undefined) headers['user-agent'] = userAgent;
       if (text !== undefined) {
         headers['content-type'] = type ?? 'application/json';
         headers['content-length'] = Buffer.byteLength(text);

@@ -9,6 +9,7 @@ import { connect } from 'node:net';
 import type { Logger } from 'pino';
 import { startControlLoop } from './control-loop.js';
 import { createHandler } from './http/handler.js';
+import { watchAgents } from './liveness.js';
 import { Registry } from './registry.js';
 import { openLmdbStore } from './store/lmdb-store.js';
 
@@ -48,11 +49,14 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const registry = new Registry(store);
   await registry.createStandards();
   const control = await startControlLoop(registry, log, fatal);
+  const agents = watchAgents(registry, log);
   const http = createHttpServer(
     { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES },
     createHandler(registry, log),
   );
+  http.on('request', (request) => agents.seen(request));
   const closeAll = async (): Promise<void> => {
+    agents.close();
     await control.close();
     registry.close();
     await store.close();

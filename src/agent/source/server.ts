@@ -7,7 +7,7 @@ import { ApiError } from '../../api/error.js';
 import { equal } from '../../api/json.js';
 import { ENDPOINT_SLICE, LAB, NAMESPACE, NODE, POD, SERVICE } from '../../api/kinds.js';
 import type { Kind } from '../../api/kinds.js';
-import { keyOf } from '../../api/types.js';
+import { keyOf, NODE_LOST } from '../../api/types.js';
 import type { ApiObject, Lab, Node, Pod } from '../../api/types.js';
 import type { Client } from '../../client/client.js';
 import { createInformer } from '../../client/informer.js';
@@ -97,6 +97,14 @@ export const createServerSource = ({ client, name, lab, log }: ServerSourceOptio
     if (!equal(next.status, current.status)) await client.updateStatus(next);
   };
 
+  let lastNode: Node | undefined;
+  const sayNode = (node: Node): void => outbox.put('node', () => afresh(() => sendNode(node)));
+  /** The server had lost us, and we are here: say so without waiting for the next heartbeat. */
+  const sayWeAreHere = (nodes: readonly Node[]): void => {
+    const ours = nodes.find(({ metadata }) => metadata.name === lastNode?.metadata.name);
+    if (lastNode && ours?.status?.conditions?.some(({ reason }) => reason === NODE_LOST)) sayNode(lastNode);
+  };
+
   /** Reports of a pod, of which only the newest counts: that it is gone comes after all others. */
   const lane = (pod: Pod): string => `pod ${keyOf(pod)} ${pod.metadata.uid}`;
 
@@ -111,7 +119,8 @@ export const createServerSource = ({ client, name, lab, log }: ServerSourceOptio
       const services = follow(SERVICE);
       const endpointSlices = follow(ENDPOINT_SLICE);
       await Promise.all(informers.map((informer) => informer.start()));
-      tell = () =>
+      tell = () => {
+        sayWeAreHere(nodes());
         changed({
           lab: labs().find((one) => one.metadata.name === lab) ?? {
             apiVersion: 'podwire.dev/v1alpha1',
@@ -126,6 +135,7 @@ export const createServerSource = ({ client, name, lab, log }: ServerSourceOptio
           // The server keeps them in step with the slices, by which packets go.
           endpoints: [],
         });
+      };
       tell();
     },
     reportPod: (pod, status) => outbox.put(lane(pod), () => afresh(() => sendPod(pod, status))),
@@ -141,7 +151,10 @@ export const createServerSource = ({ client, name, lab, log }: ServerSourceOptio
             if (!(error instanceof ApiError && [404, 409].includes(error.code))) throw error;
           }),
       ),
-    reportNode: (node) => outbox.put('node', () => afresh(() => sendNode(node))),
+    reportNode(node) {
+      lastNode = node;
+      sayNode(node);
+    },
     problems: () => [
       ...new Set(troubles.values()),
       ...outbox.problems().map((problem) => `A report waits: ${problem}`),
