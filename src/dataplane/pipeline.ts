@@ -45,15 +45,9 @@ export function pipeline(dp: Dataplane, f: number): number {
     leave(dp, f);
   if (verdict < 0) {
     count(dp, f, verdict);
-    const answer = isResetDue(dp, f, verdict) //     RFC 9293 §3.10.7.1
-      ? tcpReset(dp, f)
-      : isErrorDue(dp, f, verdict) //                RFC 1812 §4.3.2
-        ? icmpError(dp, f, verdict)
-        : verdict;
-    if (answer !== verdict) {
-      verdict = answer || leave(dp, f);
-      if (verdict < 0) count(dp, f, verdict);
-    }
+    if (isResetDue(dp, f, verdict))
+      verdict = answered(dp, f, tcpReset(dp, f)); // RFC 9293 §3.10.7.1
+    else if (isErrorDue(dp, f, verdict)) verdict = answered(dp, f, icmpError(dp, f, verdict)); // RFC 1812 §4.3.2
   }
   confirm(dp, f, verdict > 0); //                a flow is real when its packet has passed
   dp.frames.verdict[f] = verdict;
@@ -65,6 +59,13 @@ function leave({ frames, ports }: Pick<Dataplane, 'frames' | 'ports'>, f: number
   const out = frames.outPort[f]!;
   if (out === TO_ALL) return FLOOD;
   return ports.kind[out] === 0 ? DROP_NO_PORT : FORWARD;
+}
+
+/** The router's answer to a dropped frame took its row: it leaves, or is dropped in its turn. */
+function answered(dp: Dataplane, f: number, answer: number): number {
+  const verdict = answer || leave(dp, f);
+  if (verdict < 0) count(dp, f, verdict);
+  return verdict;
 }
 
 /** A super-frame counts as the packets that it stands for. */

@@ -220,6 +220,21 @@ t.test('an error that cannot be sent is a drop of its own', async (t) => {
   t.same(bench.drops(), { 'no-such-node': 1, 'no-route': 1 });
 });
 
+t.test('an error that is dropped for the reason it tells counts beside it', async (t) => {
+  const bench = createBench();
+  bench.send('b', udpFrame({ srcMac: B.mac, dstMac: ROUTER.mac, src: B.ip, dst: '10.244.1.4', ...UDP }));
+  bench.only('c');
+  bench.view = { ...bench.view, pods: [] };
+  bench.update();
+  // Both ends of the flow are gone, and somebody sends on in their names.
+  bench.receive(VTEP2.underlay, [
+    vxlan(udpFrame({ srcMac: VTEP2.mac, dstMac: VTEP1.mac, src: B.ip, dst: '10.244.1.4', ...UDP }), {
+      vni: 1,
+    }),
+  ]);
+  t.same(bench.drops(), { 'no-such-pod': 2 });
+});
+
 t.test('ICMP errors are rate limited: a hundred at once, a thousand a second', async (t) => {
   const bench = createBench();
   const frame = udpFrame({ ...FROM_A, dst: '10.244.77.5', ...UDP });

@@ -39,7 +39,7 @@ function segmentsOf({ bytes, header }: Output): string[] {
 
 t.test('what arrives is what was sent, cut or whole, merged or not', async (t) => {
   let superFrames = 0;
-  for (let seed = 1; seed <= 60; seed++) {
+  for (let seed = 1; seed <= 30; seed++) {
     const chance = random(seed);
     const offload = chance.pick([0, 1, 3, 7]);
     const here = createBench({ tunnelSockets: chance.pick([1, 4]) });
@@ -132,5 +132,5 @@ t.test('what arrives is what was sent, cut or whole, merged or not', async (t) =
     }
     for (const drops of [here.drops(), there.drops()]) if (Object.keys(drops).length > 0) t.same(drops, {});
   }
-  t.ok(superFrames > 20, `and ${superFrames} super-frames were among it`);
+  t.ok(superFrames > 8, `and ${superFrames} super-frames were among it`);
 });

@@ -24,6 +24,7 @@ import {
   type VirtioHeader,
 } from './host-bench.js';
 import { sum, type Bytes } from '../../src/wire/checksum.js';
+import { serviceObject, sliceObject } from './services.js';
 import { arpRequest, icmpEcho, tcpFrame, udpFrame, vxlan } from './packets.js';
 
 /** A frame for a TAP, its virtio header in front, or datagrams of one size for a slot. */
@@ -38,6 +39,28 @@ interface Item {
 
 const OUT = { srcMac: A.mac, dstMac: ROUTER.mac, src: A.ip, dst: REMOTE.ip };
 const IN = { srcMac: VTEP2.mac, dstMac: VTEP1.mac, src: REMOTE.ip, dst: A.ip };
+/** A host with a Service that has an endpoint here and one far away, and one that has none. */
+function withServices(bench: HostBench): void {
+  bench.view = {
+    ...bench.view,
+    services: [
+      serviceObject('web', { clusterIP: '10.96.0.9', ports: [{ port: 80, protocol: 'UDP' }] }),
+      serviceObject('empty', { clusterIP: '10.96.0.10' }),
+    ],
+    endpointSlices: [
+      sliceObject(
+        'web',
+        [
+          { ip: B.ip, node: 'node1' },
+          { ip: REMOTE.ip, node: 'node2' },
+        ],
+        [{ name: '', port: 8080, protocol: 'UDP' }],
+      ),
+    ],
+  };
+  bench.update();
+}
+
 const bytes = (len: number): Uint8Array => new Uint8Array(len).fill(0x5a);
 
 function tap(
@@ -147,6 +170,32 @@ const KINDS: Record<string, (bench: HostBench) => Item[]> = {
     tap(bench, 'a', udpFrame({ ...OUT, src: B.ip, srcPort: 1, dstPort: 2 })),
     tap(bench, 'a', udpFrame({ ...OUT, srcPort: 1, dstPort: 2 }).slice(0, 30)),
   ],
+  'new flows to a Service': (bench) => {
+    withServices(bench);
+    return Array.from({ length: 64 }, (_, i) =>
+      tap(bench, 'a', udpFrame({ ...OUT, dst: '10.96.0.9', srcPort: 1000 + i * 7, dstPort: 80 })),
+    );
+  },
+  'a flow to a Service': (bench) => {
+    withServices(bench);
+    return Array.from({ length: 16 }, () =>
+      tap(bench, 'a', udpFrame({ ...OUT, dst: '10.96.0.9', srcPort: 1000, dstPort: 80, payload: bytes(64) })),
+    );
+  },
+  'resets of a Service without endpoints': (bench) => {
+    withServices(bench);
+    return [
+      tap(
+        bench,
+        'a',
+        tcpFrame({ ...OUT, dst: '10.96.0.10', srcPort: 1000, dstPort: 80, flags: 2, seq: 0xf0000000 }),
+      ),
+    ];
+  },
+  'flows to the outside': (bench) =>
+    Array.from({ length: 16 }, (_, i) =>
+      tap(bench, 'a', udpFrame({ ...OUT, dst: '203.0.113.7', srcPort: 1000 + i * 7, dstPort: 80 })),
+    ),
   'new flows': (bench) =>
     Array.from({ length: 64 }, (_, i) =>
       tap(bench, 'a', udpFrame({ ...OUT, srcPort: 1000 + i * 7, dstPort: 2 })),

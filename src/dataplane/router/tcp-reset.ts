@@ -14,6 +14,9 @@ import { DROP_ENDPOINT_GONE, DROP_NO_ENDPOINTS, DROP_NO_ROOM } from '../verdict.
 import { originate } from './router.js';
 
 const TTL = 64;
+const L3_LEN = ipv4.MIN_HEADER_LEN + tcp.MIN_HEADER_LEN;
+/** Written anew for each reset, so that none is made for it. */
+const header = { totalLen: L3_LEN, ttl: TTL, proto: ipv4.TCP, src: 0, dst: 0, flags: ipv4.FLAG_DF };
 
 /** Whether a dropped frame is a TCP segment that is owed a reset. A reset is never answered by another. */
 export function isResetDue({ frames }: Pick<Dataplane, 'frames'>, f: number, verdict: number): boolean {
@@ -39,15 +42,16 @@ export function tcpReset(dp: Dataplane, f: number): number {
   const hasAck = (flags & tcp.ACK) !== 0;
   const seq = hasAck ? tcp.ack(v, l4) : 0;
   const ack = hasAck ? 0 : (tcp.seq(v, l4) + taken) >>> 0;
-  const l3Len = ipv4.MIN_HEADER_LEN + tcp.MIN_HEADER_LEN;
-  const l2 = frames.alloc(ethernet.HEADER_LEN + l3Len, FRAME_PHASE);
+  const l2 = frames.alloc(ethernet.HEADER_LEN + L3_LEN, FRAME_PHASE);
   if (l2 < 0) return DROP_NO_ROOM;
   const l3 = l2 + ethernet.HEADER_LEN;
   const at = l3 + ipv4.MIN_HEADER_LEN;
   const src = frames.d3[f]!;
   const dst = frames.s3[f]!;
   ethernet.setType(v, l2, ethernet.TYPE_IPV4);
-  ipv4.write(v, b, l3, { totalLen: l3Len, ttl: TTL, proto: ipv4.TCP, src, dst, flags: ipv4.FLAG_DF });
+  header.src = src;
+  header.dst = dst;
+  ipv4.write(v, b, l3, header);
   v.setInt32(at, (frames.ports[f]! << 16) | (frames.ports[f]! >>> 16));
   tcp.setSeq(v, at, seq);
   v.setUint32(at + 8, ack);
@@ -63,7 +67,7 @@ export function tcpReset(dp: Dataplane, f: number): number {
   frames.l2[f] = l2;
   frames.l3[f] = l3;
   frames.l4[f] = at;
-  frames.len[f] = frames.headLen[f] = ethernet.HEADER_LEN + l3Len;
+  frames.len[f] = frames.headLen[f] = ethernet.HEADER_LEN + L3_LEN;
   frames.pieces[f] = 0;
   frames.headroom[f] = 0;
   frames.gso[f] = GSO_NONE;
