@@ -2,7 +2,7 @@
  * What a host's kernel holds at one moment of the things that host state is made of, as `ip -j` and /proc/sys tell.
  */
 import { ENOENT, SysError } from '../sys/errno.js';
-import { ipJsonAsync, readSysctl } from '../sys/iproute2.js';
+import { ipJsonAsync, ipJsonBatchAsync, readSysctl } from '../sys/iproute2.js';
 
 /** A link with its addresses, as `ip -j address show` prints it. */
 export interface LinkJson {
@@ -80,21 +80,19 @@ export const takeSnapshot = async (
   netns: string | undefined,
   settings: Iterable<string>,
 ): Promise<HostSnapshot> => {
-  const show = <T>(...args: string[]): Promise<T> => ipJsonAsync<T>(args, { netns });
-  const table = (name: string): Promise<RouteJson[]> =>
-    show<RouteJson[]>('-4', 'route', 'show', 'table', name).catch((error: unknown) => {
+  const ours = ipJsonAsync<RouteJson[]>(['-4', 'route', 'show', 'table', OUR_TABLE], { netns }).catch(
+    (error: unknown): RouteJson[] => {
       if (error instanceof Error && NO_TABLE.test(error.message)) return []; // nobody has put a route in it yet
       throw error;
-    });
-  const [links, rules, main, ours, neighbors, proxies] = await Promise.all([
-    show<LinkJson[]>('address', 'show'),
-    show<RuleJson[]>('-4', 'rule', 'show'),
-    table('main'),
-    table(OUR_TABLE),
-    show<NeighborJson[]>('neigh', 'show', 'nud', 'permanent'),
-    show<NeighborJson[]>('neigh', 'show', 'proxy'),
-  ]);
-  const routes = [...main, ...ours.map((route) => ({ ...route, table: OUR_TABLE }))];
+    },
+  );
+  const rest = ipJsonBatchAsync<[LinkJson[], RuleJson[], RouteJson[], NeighborJson[], NeighborJson[]]>(
+    // Rules, and routes of one table, are IPv4's unless ip is told otherwise.
+    ['address show', 'rule show', 'route show table main', 'neigh show nud permanent', 'neigh show proxy'],
+    { netns },
+  );
+  const [ourRoutes, [links, rules, main, neighbors, proxies]] = await Promise.all([ours, rest]);
+  const routes = [...main, ...ourRoutes.map((route) => ({ ...route, table: OUR_TABLE }))];
   const sysctls = new Map<string, string>();
   for (const path of settings) {
     const value = sysctlValue(path, netns);

@@ -58,6 +58,30 @@ export async function ipJsonAsync<T>(args: readonly string[], options: { netns?:
 }
 
 /**
+ * What several `show` commands print, parsed, by one `ip -j -batch`: starting a process is the dear part of asking.
+ *
+ * @param commands  each prints one line of JSON, as all that show lists do
+ * @returns         the lists, in the order of the commands
+ * @throws {CommandError} with ip's words when one fails; none of the answers counts then
+ */
+export async function ipJsonBatchAsync<T extends unknown[]>(
+  commands: readonly string[],
+  options: { netns?: string } = {},
+): Promise<T> {
+  const argv = ipArgv(options.netns, '-j', '-batch', '-');
+  const outcome = await run(argv, batchInput(commands));
+  batchResult(commands, options, argv, outcome);
+  const lines = outcome.stdout.split('\n').filter((line) => line.trim() !== '');
+  if (lines.length !== commands.length)
+    throw new CommandError(
+      `Cannot read what ip says: ${lines.length} answers to ${commands.length} questions`,
+      argv,
+      outcome,
+    );
+  return lines.map((line) => JSON.parse(line) as unknown) as T;
+}
+
+/**
  * Set a sysctl.
  *
  * @param name  with dots, as in `net.ipv4.ip_forward`; with slashes where a link's name has dots: `net/ipv4/conf/eth0.1/rp_filter`

@@ -7,6 +7,7 @@ import {
   ipAsync,
   ipJson,
   ipJsonAsync,
+  ipJsonBatchAsync,
   readSysctl,
   sysctl,
 } from '../../src/sys/iproute2.js';
@@ -32,6 +33,39 @@ t.test('a batch makes links, addresses and routes in a namespace', { skip }, asy
     'a path anywhere will do',
   );
 });
+
+t.test(
+  'one process answers several questions, in their order, also with empty lists',
+  { skip },
+  async (t) => {
+    const netns = makeNetns(t);
+    const neighbors = [
+      'neigh add 192.0.2.7 lladdr 02:00:00:00:00:07 dev d0 nud permanent',
+      'neigh add proxy 192.0.2.8 dev d0',
+    ];
+    ip([...DUMMY, ...neighbors], { netns });
+    const ask = [
+      'neigh show nud permanent',
+      'neigh show proxy',
+      'route show dev lo',
+      'rule show',
+      'route show table main',
+      'address show',
+    ];
+    const answers = await ipJsonBatchAsync(ask, { netns });
+    t.match(answers[0], [{ dst: '192.0.2.7' }]);
+    t.match(answers[1], [{ dst: '192.0.2.8' }]);
+    t.same(answers[2], []);
+    ask.forEach((command, i) =>
+      t.same(
+        answers[i],
+        ipJson(command.split(' '), { netns }),
+        `${command}: as a process of its own would answer`,
+      ),
+    );
+    await t.rejects(ipJsonBatchAsync(['rule show', 'address show dev nosuch'], { netns }), /nosuch/);
+  },
+);
 
 t.test('no lines are no work', async (t) => {
   t.same(ip([]), []);
