@@ -177,7 +177,7 @@ export class PodLife {
       try {
         rotate(join(this.dir, name, `${run}.log`));
       } catch (error) {
-        this.#log.warn({ error }, 'cannot cut a log');
+        this.#log.warn({ err: error }, 'cannot cut a log');
       }
     }
     if (this.state.holderPid === undefined || this.#livingHolder()) return;
@@ -278,7 +278,7 @@ export class PodLife {
           isDetached = true;
         } catch (error) {
           if (!isFinal) throw error;
-          this.#log.warn({ error }, 'cannot detach the network'); // the NIC goes with its namespace
+          this.#log.warn({ err: error }, 'cannot detach the network'); // the NIC goes with its namespace
         }
         await killHolder(dir, holderOf(state));
         if (state.netns !== undefined) await removeNetns(state.netns);
@@ -299,7 +299,7 @@ export class PodLife {
         return;
       } catch (error) {
         this.#problem = (error as Error).message;
-        this.#log.error({ error }, `cannot ${what} the pod; trying again`);
+        this.#log.error({ err: error }, `cannot ${what} the pod; trying again`);
         this.#report();
       }
       await sleep(waitMs, undefined, { signal }).catch(() => {});
@@ -311,7 +311,7 @@ export class PodLife {
       try {
         writeState(this.dir, this.state);
       } catch (error) {
-        this.#log.error({ error }, `cannot write the state of ${basename(this.dir)}`);
+        this.#log.error({ err: error }, `cannot write the state of ${basename(this.dir)}`);
       }
     }
     this.#report();

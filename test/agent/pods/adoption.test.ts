@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import t from 'tap';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -175,8 +176,10 @@ t.test('a pod whose network never comes up can be removed', { skip }, async (t) 
   t.same(host.leftovers(), []);
 });
 
-t.test('a network that fails at first is asked again, and the status says why', { skip }, async (t) => {
+t.test('a network that fails at first is asked again, and status and log say why', { skip }, async (t) => {
+  const lines: string[] = [];
   const host = makeHost(t, undefined, {
+    log: pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) }),
     attach: async () => {
       if (host.history('web').length === 0) throw new Error('Cannot open TAP "eth0": no /dev/net/tun');
     },
@@ -188,6 +191,10 @@ t.test('a network that fails at first is asked again, and the status says why', 
     containerStatuses: [{ state: { waiting: { message: 'Cannot open TAP "eth0": no /dev/net/tun' } } }],
   });
   t.notOk(host.status('web')?.containerStatuses?.[0].state?.waiting);
+  t.match(JSON.parse(lines[0]), {
+    msg: 'cannot make the pod; trying again',
+    err: { message: 'Cannot open TAP "eth0": no /dev/net/tun' },
+  });
 });
 
 t.test('foreign leftovers of a name do not hinder', { skip }, async (t) => {

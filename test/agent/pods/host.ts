@@ -115,7 +115,8 @@ async function sweep(lab: string, dir: string): Promise<void> {
 }
 
 /** What a test may have otherwise than usual. */
-export type HostSettings = Partial<PodNetwork> & Pick<PodRuntimeOptions, 'netns' | 'services'>;
+export type HostSettings = Partial<PodNetwork> &
+  Partial<Pick<PodRuntimeOptions, 'netns' | 'services' | 'log'>>;
 
 /** Give pods their address, on the loopback: enough of a network for probes. */
 export const attachAddress: PodNetwork['attach'] = async ({ status }, netns) =>
@@ -135,7 +136,7 @@ export function makeHost(t: Test, where = makeLab(t), settings: HostSettings = {
     netns: settings.netns,
     services: settings.services,
     backoff: QUICK,
-    log: pino({ level: process.env.PWT_LOG ?? 'silent' }),
+    log: settings.log ?? pino({ level: process.env.PWT_LOG ?? 'silent' }),
     network: {
       attach: async (pod, netns) => {
         asked.push(`attach ${pod.metadata.name} ${netns}`);
