@@ -68,13 +68,13 @@ const hasOwnBalancer = ({ spec }: Service): boolean => isLoadBalancer(spec) && !
 /**
  * Give a LoadBalancer Service its address, and take it from one that is none any more.
  *
- * @param taken  keys of all addresses that are given; the new one is added
+ * @param taken  gives the keys of all addresses that are given; the new one is added to them
  * @returns      the Service, and why it has no address, if it should have one
  */
 export function withIngress(
   service: Service,
   pool: Pool | undefined,
-  taken: Set<string>,
+  taken: () => Set<string>,
 ): { service: Service; why?: { reason: string; message: string } } {
   const ingress = service.status?.loadBalancer?.ingress ?? [];
   if (!isLoadBalancer(service.spec)) return { service: withIngressList(service, []) };
@@ -83,8 +83,8 @@ export function withIngress(
   const [current] = ingress;
   if (current && (!asked || !current.ip || current.ip === asked)) return { service };
   const give = (ip: string): { service: Service } => {
-    if (current?.ip) taken.delete(loadBalancerKey(current.ip));
-    taken.add(loadBalancerKey(ip));
+    if (current?.ip) taken().delete(loadBalancerKey(current.ip));
+    taken().add(loadBalancerKey(ip));
     return { service: withIngressList(service, [{ ip, ipMode: 'VIP' }]) };
   };
   const refuse = (reason: string, message: string) => ({
@@ -100,13 +100,13 @@ export function withIngress(
     const word = parseIpv4(asked);
     if (word === undefined || !pool.has(word))
       return refuse('AddressOutsidePool', `loadBalancerIP ${asked} is not in the pool ${pool.name}`);
-    if (taken.has(loadBalancerKey(asked)))
+    if (taken().has(loadBalancerKey(asked)))
       return refuse('AddressTaken', `loadBalancerIP ${asked} is another Service's`);
     return give(asked);
   }
   for (const word of pool.words()) {
     const ip = formatIpv4(word);
-    if (!taken.has(loadBalancerKey(ip))) return give(ip);
+    if (!taken().has(loadBalancerKey(ip))) return give(ip);
   }
   return refuse('PoolExhausted', `No address is left in the pool ${pool.name}`);
 }

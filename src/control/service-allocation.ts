@@ -60,10 +60,10 @@ const isComplete = (service: Service): boolean =>
     service.spec.ipFamilyPolicy !== undefined &&
     unassigned(service) === undefined);
 
-/** Run a search on a set of keys, to which what it found is not added. */
-export function searchIn<T>(search: Search<T>, taken: ReadonlySet<string>): T {
+/** Run a search on a set of keys, asked for only when it is needed; what is found is not added to it. */
+export function searchIn<T>(search: Search<T>, taken: () => ReadonlySet<string>): T {
   let step = search.next();
-  while (!step.done) step = search.next(taken.has(step.value));
+  while (!step.done) step = search.next(taken().has(step.value));
   return step.value;
 }
 

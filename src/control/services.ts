@@ -32,12 +32,15 @@ import {
 import { poolOf, withIngress, withOwner } from './load-balancers.js';
 import { inCreationOrder } from './order.js';
 import { assignService, searchIn } from './service-allocation.js';
+import type { ServiceMemo } from './service-memo.js';
 
 export interface ServiceOptions {
   /** Whether pods that nobody has reported on count as ready. */
   readonly assumesReady: boolean;
   /** Services (`namespace/name`) whose endpoints are as given and stay so. */
   readonly keeps: ReadonlySet<string>;
+  /** For who runs again and again on objects that mostly stay the same. */
+  readonly memo?: ServiceMemo;
 }
 
 /** @param view  all objects, with their defaults */
@@ -56,19 +59,28 @@ export function reconcileServices(view: ClusterView, now: number, options: Servi
   const nodes = new Map(view.nodes.map((node) => [node.metadata.name, node]));
   const pods = indexPods(view.pods);
   const pool = poolOf(view.lab, view.nodes);
-  const taken = new Set(view.services.flatMap((service) => allocations(service).map(({ key }) => key)));
+  const { memo } = options;
+  memo?.begin(view);
+  let takenKeys: Set<string> | undefined;
+  const taken = (): Set<string> =>
+    (takenKeys ??= new Set(view.services.flatMap((service) => allocations(service).map(({ key }) => key))));
 
   for (const service of services) {
     const key = keyOf(service);
     const existing = slicesOf.get(key) ?? [];
+    const endpoints = endpointsByKey.get(key);
+    const matching = pods.matching(service);
+    const around = [endpoints, ...existing, ...matching];
+    if (memo?.isSettled(service, around)) continue;
+    const before = changes.length;
     const assigned = searchIn(assignService(service, view.lab), taken);
-    if (assigned !== service) for (const allocation of allocations(assigned)) taken.add(allocation.key);
+    if (assigned !== service) for (const allocation of allocations(assigned)) taken().add(allocation.key);
     const { service: balanced, why } = withIngress(assigned, pool, taken);
 
     let slices = existing;
     if (!options.keeps.has(key)) {
-      const result = reconcileEndpoints(balanced, existing, endpointsByKey.get(key), {
-        pods,
+      const result = reconcileEndpoints(balanced, existing, endpoints, {
+        pods: matching,
         nodes,
         assumesReady: options.assumesReady,
         isNamed: (name) => named.has(name),
@@ -78,12 +90,15 @@ export function reconcileServices(view: ClusterView, now: number, options: Servi
     }
     const wanted = withOwner(balanced, slices, view.nodes, why, now);
     if (wanted !== service && !equal(wanted, service)) changes.push({ type: 'update', object: wanted });
+    // One that waits for an address depends on all others.
+    if (changes.length === before && !why) memo?.settle(service, around);
   }
   return changes.concat(orphans(view, byKey, options));
 }
 
 interface Surroundings {
-  readonly pods: PodIndex;
+  /** Those the Service selects. */
+  readonly pods: readonly Pod[];
   readonly nodes: ReadonlyMap<string, Node>;
   readonly assumesReady: boolean;
   isNamed(key: string): boolean;
@@ -101,7 +116,7 @@ function reconcileEndpoints(
   const selects = hasSelector(service.spec);
   const own = packSlices({
     service,
-    groups: selects ? endpointGroups(service, pods.matching(service), nodes, assumesReady) : [],
+    groups: selects ? endpointGroups(service, pods, nodes, assumesReady) : [],
     template: sliceTemplate(service),
     existing: managedBy(CONTROLLER),
     hasPlaceholder: selects,

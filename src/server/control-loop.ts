@@ -21,6 +21,7 @@ import type {
 import { reconcileApiService } from '../control/api-service.js';
 import { compareCreation } from '../control/order.js';
 import { reconcile } from '../control/reconcile.js';
+import { ServiceMemo } from '../control/service-memo.js';
 import { DEFAULT_LAB, prefixOf, REGISTRY, type Registry } from './registry.js';
 import { StoreError } from './store/store.js';
 
@@ -53,6 +54,7 @@ export async function startControlLoop(
   const { items, revision } = await store.range(REGISTRY);
   for (const item of items) mapAt(item.key)?.set(item.key, registry.decode(item));
 
+  const memo = new ServiceMemo();
   let isDirty = true;
   let isRunning = false;
   let isClosed = false;
@@ -75,7 +77,10 @@ export async function startControlLoop(
     while (isDirty && !isClosed) {
       isDirty = false;
       const now = view();
-      const changes = [...reconcile(now, Date.now(), 0), ...reconcileApiService(now)];
+      const changes = [
+        ...reconcile(now, Date.now(), 0, { assumesReady: false, keeps: new Set(), memo }),
+        ...reconcileApiService(now),
+      ];
       // Together, so that they are one flush to disk.
       const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));
       for (const result of results) {
