@@ -257,6 +257,40 @@ t.test('what came from pw0 does not go back there', async (t) => {
   bench.take();
 });
 
+t.test(
+  'what the host steers here and nobody wants is handed up: a program of the host listens there',
+  async (t) => {
+    const bench = createBench();
+    const src = '192.168.50.254';
+    for (const dst of [VTEP1.underlay, '127.0.0.1'])
+      for (const frame of [
+        udpFrame({ ...FROM_HOST, src, dst, srcPort: 1000, dstPort: 31000, ttl: 1 }),
+        tcpFrame({ ...FROM_HOST, src, dst, srcPort: 1000, dstPort: 31000, flags: 2, ttl: 1 }),
+        tcpFrame({ ...FROM_HOST, src, dst, srcPort: 1000, dstPort: 31000, flags: 16, ttl: 1 }),
+      ]) {
+        bench.send('pw0', frame);
+        t.match(parseFrame(bench.only('pw0').bytes), {
+          srcMac: ROUTER.mac,
+          dstMac: GATEWAY.mac,
+          src,
+          dst,
+          ttl: 1,
+        });
+      }
+    t.same(bench.drops(), {});
+
+    // An echo reply has been with the kernel already: handed up again it would come again.
+    bench.send(
+      'pw0',
+      icmpEcho({ ...FROM_HOST, src, dst: VTEP1.underlay, isReply: true, echoId: 1, echoSeq: 1 }),
+    );
+    t.match(bench.drops(), { 'icmp-unasked': 1 });
+    bench.send('a', udpFrame({ ...FROM_A, dst: '127.0.0.1', ...UDP }));
+    t.match(bench.drops(), { multicast: 1 });
+    bench.take();
+  },
+);
+
 t.test('impossible senders and destinations are dropped by name', async (t) => {
   const bench = createBench();
   for (const src of ['127.0.0.1', '224.0.0.1', '0.0.0.0', A.ip, ROUTER.ip]) {

@@ -52,8 +52,9 @@ export function route(dp: Parts, f: number): number {
   const segment = frames.segment[f]!;
 
   const dst = frames.d3[f]!;
+  const isOurs = isSteered(dp, f);
   // 224.0.0.0/3 holds multicast, reserved addresses and the limited broadcast; 0.0.0.0/8 and loopback never are on a wire.
-  if (dst >>> 29 === 7 || dst >>> 24 === 0 || dst >>> 24 === 127) return DROP_MULTICAST;
+  if (dst >>> 29 === 7 || dst >>> 24 === 0 || (dst >>> 24 === 127 && !isOurs)) return DROP_MULTICAST;
   if (frames.flow[f] === 0 && !isSenderPossible(dp, f)) return DROP_MARTIAN;
 
   let row = frames.route[f]!;
@@ -64,13 +65,13 @@ export function route(dp: Parts, f: number): number {
   if (kind === ROUTE_SELF) return answerEcho(dp, f) || originate(dp, f);
 
   // The gateway address is the host's own: delivered, not forwarded. RFC 1812 §5.2.3.
-  const isDelivered = dst === segments.gatewayIp[segment];
+  const isDelivered = dst === segments.gatewayIp[segment] || isOurs;
   if (!isDelivered && ipv4.ttl(v, l3) <= 1) return DROP_TTL_EXCEEDED;
   if (kind === ROUTE_UNREACHABLE) return DROP_NO_SUCH_NODE;
   if (kind === ROUTE_REFUSE) return DROP_NO_SUCH_SERVICE;
   // Translated it may: to an endpoint outside, or back to the host's own program.
   const isTranslated = (frames.flow[f] || frames.draft[f] || frames.related[f]) !== 0;
-  if (kind === ROUTE_HOST && ports.kind[frames.inPort[f]!] === PORT_HOST && !isTranslated)
+  if (kind === ROUTE_HOST && ports.kind[frames.inPort[f]!] === PORT_HOST && !isTranslated && !isOurs)
     return DROP_BACK_TO_HOST;
 
   const verdict = resolve(dp, f, row);
@@ -131,6 +132,18 @@ function isSenderPossible({ frames, ports, routes }: Parts, f: number): boolean 
   if (ports.kind[frames.inPort[f]!] === PORT_POD) return true;
   const row = routes.lookup(frames.segment[f]!, frames.s0[f]!, frames.s1[f]!, frames.s2[f]!, src);
   return row === 0 || (routes.kind[row] !== ROUTE_LOCAL && routes.kind[row] !== ROUTE_SELF);
+}
+
+/**
+ * Whether the host's kernel sent us a packet that is for the host itself: it steers whole ranges of ports here, and what no
+ * Service and no flow wanted is for one of the host's programs. Never ICMP: that has been with the kernel already.
+ */
+function isSteered({ frames, ports, segments }: Parts, f: number): boolean {
+  if (ports.kind[frames.inPort[f]!] !== PORT_HOST) return false;
+  const proto = frames.proto[f]!;
+  if (proto !== ipv4.TCP && proto !== ipv4.UDP) return false;
+  const dst = frames.d3[f]!;
+  return dst === segments.nodeIp[frames.segment[f]!] || dst >>> 24 === 127;
 }
 
 /** Bytes of the largest IP packet that a frame puts on the wire. */
