@@ -97,6 +97,9 @@ const steering = ({ nodeIp, services }: HostPlan): HostItem[] => {
     // No program of the host shall be given one of these ports unasked.
     portList('net/ipv4/ip_local_reserved_ports', [NODE_PORTS, MASQUERADE_PORTS]),
     sysctl(conf(HOST_PORT, 'route_localnet'), '1'),
+    // The kernel looks for a socket before it looks at its rules, and drops what it would have to forward then: a
+    // program of the host that listens in our ranges would never be told of a handshake's end.
+    ...PROTOCOLS.map((protocol) => sysctl(`net/ipv4/${protocol}_early_demux`, '0')),
     route({ dst: 'default', hop: ROUTER_HOP, dev: HOST_PORT, table: OUR_TABLE }),
     ...steer(nodeIp, NODE_PORTS),
     ...steer('127.0.0.0/8', NODE_PORTS),

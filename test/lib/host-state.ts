@@ -70,5 +70,7 @@ export const picture = (host: ReturnType<typeof makeHost>): string =>
       'pw0/route_localnet',
       '../neigh/eth0/proxy_delay',
       '../ip_local_reserved_ports',
+      '../tcp_early_demux',
+      '../udp_early_demux',
     ].map((name) => host.sysctl(name)),
   ].join('\n');

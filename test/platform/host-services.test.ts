@@ -6,6 +6,7 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { pino } from 'pino';
 import { createAnnouncer } from '../../src/agent/announcer.js';
+import { openHealthPorts } from '../../src/agent/health-ports.js';
 import { hostItems } from '../../src/agent/host-items.js';
 import { openHostState } from '../../src/agent/host-state.js';
 import { openIcmpFeed } from '../../src/agent/icmp-feed.js';
@@ -20,7 +21,7 @@ import { formatIpv4, formatMac, parseCidr, parseIpv4 } from '../../src/wire/addr
 import * as ethernet from '../../src/wire/ethernet.js';
 import * as icmp from '../../src/wire/icmp.js';
 import * as ipv4 from '../../src/wire/ipv4.js';
-import { L2, L3, L4, isIpv4, isReadable, waitFrame, writeFrame } from '../lib/frames.js';
+import { L2, L3, L4, isIpv4, isReadable, readFrame, waitFrame, writeFrame } from '../lib/frames.js';
 import type { Frame } from '../lib/frames.js';
 import { receive, send } from '../lib/mmsg.js';
 import { makePair, needsRoot } from '../lib/netns.js';
@@ -186,6 +187,35 @@ t.test('on a host', { skip: needsRoot() }, async (t) => {
       t.ok(isReadable(high), 'also from the host itself');
     },
   );
+
+  t.test('a program of the host takes TCP connections in the range of NodePorts', async (t) => {
+    const { netns, client, fd, in_ } = await makeHost(t);
+    const health = openHealthPorts('node1', netns, log);
+    t.teardown(() => health.close());
+    const spec = {
+      type: 'LoadBalancer',
+      externalTrafficPolicy: 'Local',
+      healthCheckNodePort: 31000,
+    } as const;
+    health.sync({
+      services: [{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' }, spec }],
+      endpointSlices: [],
+    });
+    for (const [where, address] of [
+      [client, HOST],
+      [netns, HOST],
+      [netns, '127.0.0.1'],
+    ] as const) {
+      const child = start(t, in_(where, 'curl', '-s', '--max-time', '5', `http://${address}:31000/`));
+      let text = '';
+      child.stdout!.on('data', (part: Buffer) => (text += part.toString()));
+      await until('curl has said all', () => {
+        for (let frame = readFrame(fd); frame; frame = readFrame(fd)) handUp(fd, frame);
+        return child.stdout!.readableEnded;
+      });
+      t.match(text, /"name":"web"/, `${address} from ${where === client ? 'outside' : 'the host'}`);
+    }
+  });
 
   t.test('what the router masquerades goes out, and the reply comes back to the router', async (t) => {
     const { client, fd, udp } = await makeHost(t);
