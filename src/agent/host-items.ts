@@ -23,6 +23,7 @@ import {
   sysctl,
 } from './host-item-kinds.js';
 import { OUR_TABLE } from './host-snapshot.js';
+import type { SteeredPort } from './host-ports.js';
 import type { HostItem } from './host-state.js';
 import type { ServiceAddresses } from './service-addresses.js';
 
@@ -54,6 +55,8 @@ export interface HostPlan {
   /** MTU of pods and of pw0. */
   mtu: number;
   services: ServiceAddresses;
+  /** Ports of the host that lead to its pods. */
+  hostPorts: readonly SteeredPort[];
 }
 
 const macText = (mac: Mac): string => formatMac(mac.hi, mac.lo);
@@ -87,10 +90,10 @@ const podRoutes = ({ addresses, podCidr, serviceCidr }: HostPlan): HostItem[] =>
 
 /**
  * Ports of the host's own address that are the router's: NodePorts, also at 127.0.0.1; replies to masqueraded pods; ports
- * of Services for which the host's address is an external one. Steered by rules, which must come before the table
+ * of Services for which the host's address is an external one; pods' host ports. Steered by rules, which must come before the table
  * of the host's own addresses.
  */
-const steering = ({ nodeIp, services }: HostPlan): HostItem[] => {
+const steering = ({ nodeIp, services, hostPorts }: HostPlan): HostItem[] => {
   const steer = (to: string, ports: readonly [number, number]): HostItem[] =>
     PROTOCOLS.map((protocol) => rule({ pref: TO_ROUTER_PREF, to, protocol, ports, table: OUR_TABLE }));
   return [
@@ -104,12 +107,20 @@ const steering = ({ nodeIp, services }: HostPlan): HostItem[] => {
     ...steer(nodeIp, NODE_PORTS),
     ...steer('127.0.0.0/8', NODE_PORTS),
     ...steer(nodeIp, MASQUERADE_PORTS),
-    ...services.steered.map(({ protocol, port }) =>
-      rule({ pref: TO_ROUTER_PREF, to: nodeIp, protocol, ports: [port, port], table: OUR_TABLE }),
+    ...[
+      ...services.steered.map((one) => ({ ...one, to: nodeIp })),
+      ...hostPorts.filter(
+        (one) => one.to !== nodeIp || !services.steered.some((two) => isSamePort(one, two)),
+      ),
+    ].map(({ to, protocol, port }) =>
+      rule({ pref: TO_ROUTER_PREF, to, protocol, ports: [port, port], table: OUR_TABLE }),
     ),
     ...moveLocalTable(LOCAL_PREF),
   ];
 };
+
+const isSamePort = (a: Omit<SteeredPort, 'to'>, b: Omit<SteeredPort, 'to'>): boolean =>
+  a.protocol === b.protocol && a.port === b.port;
 
 /**
  * LoadBalancer and external addresses: every host leads them to its own router, and one host's NIC answers for each

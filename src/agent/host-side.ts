@@ -9,6 +9,7 @@ import type { Cidr } from '../wire/address.js';
 import { createAnnouncer } from './announcer.js';
 import { openHealthPorts } from './health-ports.js';
 import { hostItems } from './host-items.js';
+import { steeredHostPorts } from './host-ports.js';
 import { openHostState } from './host-state.js';
 import type { HostState } from './host-state.js';
 import { openIcmpFeed } from './icmp-feed.js';
@@ -94,6 +95,7 @@ export const openHostSide = async (options: HostSideOptions): Promise<HostSide> 
         nodeIp: underlay.address,
         mtu,
         services,
+        hostPorts: steeredHostPorts(view, node, underlay.address),
       });
       const list = items.map(({ id }) => id).join('\n');
       // Most news are none here; what could not be made is tried again every few seconds anyway.

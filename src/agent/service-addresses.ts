@@ -73,5 +73,5 @@ export const serviceAddresses = (
 };
 
 /** NodePorts and ports of masqueraded pods are led to the router as whole ranges. */
-const isSteeredAnyway = (port: number): boolean =>
+export const isSteeredAnyway = (port: number): boolean =>
   [NODE_PORTS, MASQUERADE_PORTS].some(([first, last]) => port >= first && port <= last);

@@ -41,18 +41,25 @@ t.test('on a host', { skip: needsRoot() }, async (t) => {
       hostItems({
         ...PLAN,
         services: { routed: [a, b], owned: [b], steered: [{ protocol: 'tcp', port: 443 }] },
+        hostPorts: [
+          { to: '192.168.50.1', protocol: 'tcp', port: 443 },
+          { to: '192.168.50.1', protocol: 'udp', port: 53 },
+          { to: '127.0.0.0/8', protocol: 'udp', port: 53 },
+        ],
       }),
     );
     t.match(host.ip('route'), /192\.168\.50\.200 via 169\.254\.1\.1 dev pw0 src 10\.244\.1\.1 onlink/);
     t.match(host.ip('neigh', 'show', 'proxy'), /^192\.168\.50\.201 dev eth0 *proxy\s*$/);
     t.match(host.ip('rule'), /to 192\.168\.50\.1 ipproto tcp dport 443 lookup 100/);
+    t.match(host.ip('rule'), /to 192\.168\.50\.1 ipproto udp dport 53 lookup 100/);
+    t.match(host.ip('rule'), /to 127\.0\.0\.0\/8 ipproto udp dport 53 lookup 100/);
     t.equal(host.sysctl('../neigh/eth0/proxy_delay'), '0');
     t.same(await state.check(), [], 'all of it is recognised');
 
     await state.apply(hostItems({ ...PLAN, services: { routed: [a], owned: [a], steered: [] } }));
     t.match(host.ip('neigh', 'show', 'proxy'), /^192\.168\.50\.200 dev eth0 *proxy\s*$/);
     t.notMatch(host.ip('route'), /192\.168\.50\.201/);
-    t.notMatch(host.ip('rule'), /dport 443/);
+    t.notMatch(host.ip('rule'), /dport (443|53) /);
     await state.close();
     t.equal(picture(host), before);
   });

@@ -22,6 +22,7 @@ export const PLAN = {
   nodeIp: '192.168.50.1',
   mtu: 1450,
   services: NO_SERVICE_ADDRESSES,
+  hostPorts: [],
 };
 
 /** A host in a namespace: a veth end plays pw0, another one the underlay's NIC. */

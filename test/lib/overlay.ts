@@ -125,6 +125,7 @@ export class Overlay {
         nodeIp: `192.0.2.${i}`,
         mtu: MTU,
         services: NO_SERVICE_ADDRESSES,
+        hostPorts: [],
       }),
     );
     host.path = path;

@@ -57,6 +57,7 @@ const makeHost = async (t: Test, services: ServiceAddresses = NO_SERVICE_ADDRESS
         nodeIp: HOST,
         mtu: 1450,
         services: next,
+        hostPorts: [],
       }),
     );
   await apply(services);
