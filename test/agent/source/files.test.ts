@@ -110,6 +110,43 @@ t.test('two hosts with the same files see the same view', async (t) => {
   t.same(facts(one.view()), facts(two.view()));
 });
 
+t.test('Services from files get addresses and endpoints, the same on every host', async (t) => {
+  const service = (name: string, more: string): string => `---
+apiVersion: v1
+kind: Service
+metadata: {name: ${name}}
+spec: {ports: [{port: 80}]${more}}
+`;
+  const texts = {
+    'nodes.yaml': NODES,
+    'pods.yaml': pod('a').replace('metadata: {', 'metadata: {labels: {app: web}, '),
+    'services.yaml':
+      service('web', ', selector: {app: web}') +
+      service('fixed', ', clusterIP: 172.30.0.9') +
+      `---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: fixed}
+subsets: [{addresses: [{ip: 203.0.113.9}], ports: [{port: 8080}]}]
+`,
+  };
+  const [one, two] = [makeSource(t, texts), makeSource(t, texts)];
+  await Promise.all([one.start(), two.start()]);
+  t.strictSame(one.view().services, two.view().services);
+  t.strictSame(one.view().endpointSlices, two.view().endpointSlices);
+  const [web, fixed] = one.view().services;
+  t.match(web, { metadata: { uid: /./ }, spec: { clusterIP: /^10\./ } });
+  t.equal(fixed?.spec.clusterIP, '172.30.0.9', 'an address outside serviceCIDR is taken as it is');
+  const addresses = one
+    .view()
+    .endpointSlices.flatMap(({ endpoints }) => endpoints)
+    .map(({ addresses: [ip], conditions }) => [ip, conditions?.ready]);
+  t.strictSame(addresses.sort(), [
+    ['10.244.1.2', true],
+    ['203.0.113.9', true],
+  ]);
+});
+
 t.test('an external host is left as its file says', async (t) => {
   const files = makeSource(t, {
     'nodes.yaml': `${NODES}---

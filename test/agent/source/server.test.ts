@@ -8,7 +8,7 @@ import { nodeObject } from '../../../src/agent/node-object.js';
 import { createServerSource } from '../../../src/agent/source/server.js';
 import { NODE, POD } from '../../../src/api/kinds.js';
 import { isReady } from '../../../src/api/node.js';
-import type { ClusterView, Pod } from '../../../src/api/types.js';
+import type { ClusterView, Pod, Service } from '../../../src/api/types.js';
 import { createClient } from '../../../src/client/client.js';
 import { createServer } from '../../../src/server/server.js';
 import { testName } from '../../lib/netns.js';
@@ -90,6 +90,30 @@ t.test('a node that reports itself gets a pod CIDR, and its pods get addresses',
   await cluster.client.create(pod('a'));
   const placed = await until(() => cluster.view()?.pods.find((one) => one.status?.podIP));
   t.match(placed, { spec: { nodeName: 'node1' }, status: { podIP: '10.244.1.2' } });
+});
+
+t.test('Services and their slices reach the view', async (t) => {
+  const cluster = makeCluster(t);
+  const server = await cluster.startServer();
+  t.teardown(() => server.close());
+  const source = cluster.makeSource();
+  await source.start(cluster.changed);
+  source.reportNode(nodeObject(NODE_FACTS));
+  await cluster.client.create({ ...pod('a'), metadata: { ...pod('a').metadata, labels: { app: 'web' } } });
+  await cluster.client.create<Service>({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web' },
+    spec: { selector: { app: 'web' }, ports: [{ port: 80 }] },
+  });
+  const slice = await until(() =>
+    cluster
+      .view()
+      ?.endpointSlices.find(({ metadata, endpoints }) => metadata.name.startsWith('web') && endpoints.length),
+  );
+  t.match(slice.endpoints, [{ addresses: ['10.244.1.2'], nodeName: 'node1' }]);
+  const names = cluster.view()!.services.map(({ metadata }) => metadata.name);
+  t.strictSame(names.sort(), ['kubernetes', 'web']);
 });
 
 t.test("a pod's status arrives beside what others wrote there, its end takes it away", async (t) => {
