@@ -493,3 +493,74 @@ t.test('a pod’s host port is served at the host’s addresses, and the pod see
   t.match(syn(on, 1001, NODE, { ...FROM_HOST, src: NODE }, 'pw0', 9090), { src: ROUTER.ip, dst: B.ip });
   t.match(syn(on, 1002, NODE, FROM_A, 'a', 9090), { src: A.ip, dst: B.ip });
 });
+
+t.test('127.0.0.1:NODEPORT: the endpoint sees the router, the program 127.0.0.1', async (t) => {
+  const ports = [{ port: 80, nodePort: 30080 }];
+  const on = bench([web({ type: 'NodePort', ports })], [sliceObject('web', [{ ip: B.ip, node: 'node1' }])]);
+  const self = { ...FROM_HOST, src: '127.0.0.1' };
+  const seen = syn(on, 40000, '127.0.0.1', self, 'pw0', 30080);
+  t.match(seen, { src: ROUTER.ip, dst: B.ip, dstPort: 8080, ...right });
+  on.send(
+    'b',
+    tcpFrame({
+      srcMac: B.mac,
+      dstMac: ROUTER.mac,
+      src: B.ip,
+      dst: ROUTER.ip,
+      srcPort: 8080,
+      dstPort: seen.srcPort!,
+      flags: SYN | ACK,
+    }),
+  );
+  t.match(frameOf(on.only('pw0')), {
+    src: '127.0.0.1',
+    dst: '127.0.0.1',
+    srcPort: 30080,
+    dstPort: 40000,
+    ...right,
+  });
+});
+
+t.test('a port that is steered to us and no Service has is given back to the host, untouched', async (t) => {
+  const on = bench([], []);
+  for (const [src, dst] of [
+    [OUTSIDE, NODE],
+    [NODE, NODE],
+    ['127.0.0.1', '127.0.0.1'],
+  ] as const) {
+    on.send('pw0', tcpFrame({ ...FROM_HOST, src, dst, srcPort: 1000, dstPort: 31000, flags: SYN }));
+    t.match(frameOf(on.only('pw0')), {
+      src,
+      dst,
+      srcPort: 1000,
+      dstPort: 31000,
+      dstMac: GATEWAY.mac,
+      ...right,
+    });
+  }
+  t.same(on.drops(), {});
+});
+
+t.test('loopback addresses stay on the host', async (t) => {
+  const on = bench([], []);
+  on.send('a', tcpFrame({ ...FROM_A, dst: '127.0.0.1', srcPort: 1, dstPort: 31000, flags: SYN }));
+  t.same([on.take(), on.drops()], [[], { multicast: 1 }], 'a pod does not reach the host’s');
+  on.send(
+    'pw0',
+    tcpFrame({ ...FROM_HOST, src: '127.0.0.1', dst: B.ip, srcPort: 1, dstPort: 80, flags: SYN }),
+  );
+  t.same([on.take(), on.drops()], [[], { martian: 1 }], 'and none of them goes out');
+});
+
+t.test('a load balancer’s own address is always among those that may come to it', async (t) => {
+  const LB = '192.168.50.200';
+  const balanced = web({
+    type: 'LoadBalancer',
+    loadBalancer: LB,
+    loadBalancerSourceRanges: ['198.51.100.0/24'],
+  });
+  const on = bench([balanced], [sliceObject('web', [{ ip: B.ip }])]);
+  t.match(syn(on, 1000, LB, { ...FROM_HOST, src: LB }, 'pw0'), { src: ROUTER.ip, dst: B.ip, ...right });
+  on.send('pw0', tcpFrame({ ...FROM_HOST, src: OUTSIDE, dst: LB, srcPort: 1, dstPort: 80, flags: SYN }));
+  t.same([on.take(), on.drops()], [[], { 'source-not-allowed': 1 }]);
+});

@@ -54,7 +54,9 @@ export function route(dp: Parts, f: number): number {
   const dst = frames.d3[f]!;
   const isOurs = isSteered(dp, f);
   // 224.0.0.0/3 holds multicast, reserved addresses and the limited broadcast; 0.0.0.0/8 and loopback never are on a wire.
-  if (dst >>> 29 === 7 || dst >>> 24 === 0 || (dst >>> 24 === 127 && !isOurs)) return DROP_MULTICAST;
+  if (dst >>> 29 === 7 || dst >>> 24 === 0) return DROP_MULTICAST;
+  // But answers go back to the host's program that asked 127.0.0.1:NODEPORT.
+  if (dst >>> 24 === 127 && !isOurs && frames.flow[f] === 0) return DROP_MULTICAST;
   if (frames.flow[f] === 0 && !isSenderPossible(dp, f)) return DROP_MARTIAN;
 
   let row = frames.route[f]!;
@@ -125,11 +127,17 @@ function resolve(dp: Parts, f: number, row: number): number {
   }
 }
 
-/** RFC 1812 §5.3.7: no multicast, broadcast or loopback as sender; and none of our pods from outside of their ports. */
+/**
+ * RFC 1812 §5.3.7: no multicast, broadcast or loopback as sender; and none of our pods from outside of their ports. The host's
+ * loopback may send where its address does not go out: it is translated, or the packet is handed up again.
+ */
 function isSenderPossible({ frames, ports, routes }: Parts, f: number): boolean {
   const src = frames.s3[f]!;
-  if (src >>> 29 === 7 || src >>> 24 === 127 || src === 0) return false;
-  if (ports.kind[frames.inPort[f]!] === PORT_POD) return true;
+  if (src >>> 29 === 7 || src === 0) return false;
+  const kind = ports.kind[frames.inPort[f]!];
+  if (src >>> 24 === 127)
+    return kind === PORT_HOST && (frames.needsSnat[f] !== 0 || frames.d3[f]! >>> 24 === 127);
+  if (kind === PORT_POD) return true;
   const row = routes.lookup(frames.segment[f]!, frames.s0[f]!, frames.s1[f]!, frames.s2[f]!, src);
   return row === 0 || (routes.kind[row] !== ROUTE_LOCAL && routes.kind[row] !== ROUTE_SELF);
 }

@@ -182,8 +182,12 @@ function originOf({ frames, ports, segments, routes }: Parts, f: number): number
   return route === ROUTE_HOST && src === segments.gatewayIp[segment] ? FROM_NODE : FROM_OUTSIDE;
 }
 
-/** loadBalancerSourceRanges: none means all. */
+/**
+ * loadBalancerSourceRanges: none means all. The address itself may always come: a host that has it on an interface of its own (some
+ * load balancers put it there) sends to it from it, and that is the host, not a stranger. As kube-proxy.
+ */
 function isAllowed({ frames, services, ranges }: Parts, f: number, row: number): boolean {
+  if (frames.s3[f] === frames.d3[f]) return true;
   const count = services.ranges[row]!;
   const first = services.firstRange[row]!;
   for (let i = first; i < first + count; i++)
