@@ -14,8 +14,8 @@ import type { Logger } from 'pino';
 import { timestamp } from '../api/age.js';
 import { ApiError } from '../api/error.js';
 import { NODE } from '../api/kinds.js';
-import { isExternalNode, isReady } from '../api/node.js';
-import { AGENT_USER, NODE_LOST, type ApiObject, type Node } from '../api/types.js';
+import { isReady } from '../api/node.js';
+import { AGENT_ANNOTATION, AGENT_USER, NODE_LOST, type ApiObject, type Node } from '../api/types.js';
 import type { Registry } from './registry.js';
 
 const GRACE_MS = 500;
@@ -49,7 +49,8 @@ export function watchAgents(registry: Registry, log: Logger): Liveness {
   const lose = async (name: string): Promise<void> => {
     if (isConnected(name) || isClosed) return;
     const node = (await registry.get(place, name)) as Node;
-    if (!isReady(node) || isExternalNode(node)) return;
+    // Without the annotation it is somebody else who says how the node is.
+    if (!isReady(node) || node.metadata.annotations?.[AGENT_ANNOTATION] === undefined) return;
     log.warn({ node: name }, 'the agent of a node is lost');
     await registry.modify(place, name, (old) => withoutAgent(old as Node), 'status');
   };
