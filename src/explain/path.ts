@@ -56,7 +56,7 @@ function serviceSteps(cluster: Cluster, bench: Bench, packet: Packet, outcome: O
   const rule = bench.keyOf('services', row);
   if (outcome.endpoint === 0) return [{ stage: 'service', text: 'matches', rule }];
   const isLocal = (services.flags[row]! & FRONTEND_LOCAL) !== 0;
-  const policy = isLocal ? `, externalTrafficPolicy Local` : '';
+  const policy = isLocal ? `, for traffic from outside the ${services.localCount[row]} on this host` : '';
   const affinity = services.affinityMs[row]! > 0 ? `, affinity ${services.affinityMs[row]! / 1000} s` : '';
   const endpoint = bench.keyOf('endpoints', outcome.endpoint);
   const ip = dp.endpoints.a3[outcome.endpoint]!;
@@ -67,7 +67,7 @@ function serviceSteps(cluster: Cluster, bench: Bench, packet: Packet, outcome: O
   return [
     {
       stage: 'service',
-      text: `matches; ${services.count[row]} endpoints from inside, ${SCHEDULERS[services.scheduler[row]!]}${policy}${affinity}`,
+      text: `matches; one of ${services.count[row]}${policy}, by ${SCHEDULERS[services.scheduler[row]!]}${affinity}`,
       rule,
     },
     {
