@@ -37,6 +37,13 @@ export interface RuleWish {
   table: string;
 }
 
+/** By number: ip takes names from /etc/protocols, which a small Debian (one without netbase) does not have. */
+const PROTOCOL_NUMBERS = { tcp: 6, udp: 17 };
+
+/** What ip calls a protocol, with /etc/protocols or without. */
+const isProtocol = (said: string | undefined, wish: RuleWish['protocol']): boolean =>
+  said === wish || (wish !== undefined && said === `ipproto-${PROTOCOL_NUMBERS[wish]}`);
+
 const isRule = (rule: RuleJson, { pref, iif, to, protocol, ports, table }: RuleWish): boolean => {
   const [dst, bits] = (to ?? '').split('/');
   const first = rule.dport_start ?? rule.dport;
@@ -48,7 +55,7 @@ const isRule = (rule: RuleJson, { pref, iif, to, protocol, ports, table }: RuleW
     rule.fwmark === undefined &&
     (rule.dst ?? '') === dst &&
     (rule.dstlen ?? 32) === Number(bits ?? 32) &&
-    rule.ipproto === protocol &&
+    isProtocol(rule.ipproto, protocol) &&
     first === ports?.[0] &&
     (rule.dport_end ?? first) === ports?.[1]
   );
@@ -59,7 +66,7 @@ const ruleWords = ({ pref, iif, to, protocol, ports, table }: RuleWish): string 
     `pref ${pref}`,
     iif !== undefined && `iif ${iif}`,
     to !== undefined && `to ${to}`,
-    protocol !== undefined && `ipproto ${protocol}`,
+    protocol !== undefined && `ipproto ${PROTOCOL_NUMBERS[protocol]}`,
     ports !== undefined && `dport ${ports[0] === ports[1] ? ports[0] : ports.join('-')}`,
     `lookup ${table}`,
   ]

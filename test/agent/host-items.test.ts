@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { hostItems } from '../../src/agent/host-items.js';
 import { undoJournal } from '../../src/agent/host-state.js';
@@ -60,6 +60,26 @@ t.test('on a host', { skip: needsRoot() }, async (t) => {
     t.match(host.ip('neigh', 'show', 'proxy'), /^192\.168\.50\.200 dev eth0 *proxy\s*$/);
     t.notMatch(host.ip('route'), /192\.168\.50\.201/);
     t.notMatch(host.ip('rule'), /dport (443|53) /);
+    await state.close();
+    t.equal(picture(host), before);
+  });
+
+  t.test('a host needs no /etc/protocols', async (t) => {
+    const host = makeHost(t);
+    const before = picture(host);
+    const bin = t.testdir({
+      none: '',
+      ip: '#!/bin/sh\nexec unshare --mount sh -c \'mount --bind "${0%/*}/none" /etc/protocols; exec /sbin/ip "$@"\' "$0" "$@"\n',
+    });
+    chmodSync(`${bin}/ip`, 0o755);
+    const path = process.env['PATH'];
+    t.teardown(() => (process.env['PATH'] = path));
+    process.env['PATH'] = `${bin}:${path}`;
+
+    const state = host.open();
+    await state.apply(hostItems(PLAN));
+    t.match(host.ip('rule'), /to 192\.168\.50\.1 ipproto ipproto-6 dport 30000-32767/, 'ip has no names');
+    t.same(await state.check(), [], 'all of it is recognised');
     await state.close();
     t.equal(picture(host), before);
   });
