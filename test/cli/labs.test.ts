@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { dispatch } from '../../src/cli/dispatch.js';
@@ -10,8 +11,11 @@ import { printed, start } from '../lib/spawn.js';
 
 /** A run directory of this test alone. */
 function runDir(t: Test): string {
-  const dir = t.testdir({ run: {} });
+  // Short: the path of a socket has at most 107 bytes, and tap's own folders are named after tests.
+  const dir = mkdtempSync(join(tmpdir(), 'pwt-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const before = process.env['PODWIRE_RUN'];
+  mkdirSync(join(dir, 'run'));
   process.env['PODWIRE_RUN'] = join(dir, 'run');
   t.teardown(() => {
     if (before === undefined) delete process.env['PODWIRE_RUN'];
