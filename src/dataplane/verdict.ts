@@ -62,6 +62,10 @@ export const REASONS = [
   ['service-protocol', 'The Service’s port speaks a protocol that is not carried (SCTP).'],
   ['endpoint-gone', 'The endpoint of this connection is gone: reset.'],
   ['no-free-port', 'No source port is free to translate the flow to.'],
+  [
+    'ecn-not-capable',
+    'The underlay marked congestion on a packet whose sender does not know ECN; it stands for a loss.',
+  ],
 ] as const;
 
 export type ReasonName = (typeof REASONS)[number][0];
@@ -116,3 +120,4 @@ export const DROP_SOURCE_NOT_ALLOWED = drop('source-not-allowed');
 export const DROP_SERVICE_PROTOCOL = drop('service-protocol');
 export const DROP_ENDPOINT_GONE = drop('endpoint-gone');
 export const DROP_NO_FREE_PORT = drop('no-free-port');
+export const DROP_ECN_NOT_CAPABLE = drop('ecn-not-capable');

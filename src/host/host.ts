@@ -85,6 +85,7 @@ export interface Host {
    *
    * @param segmentSize  bytes of each but the last; equal to `len` when there is one
    * @param a0..a3       the sender's underlay address
+   * @param ecn          ECN field of their outer header; default: Not-ECT
    */
   ingestTunnel(
     port: number,
@@ -95,6 +96,7 @@ export interface Host {
     a1: number,
     a2: number,
     a3: number,
+    ecn?: number,
   ): void;
   /** Take all frames through the pipeline and send what comes out. Rows and slots are free again afterwards. */
   run(): void;

@@ -8,6 +8,7 @@
 import type { Dataplane } from '../dataplane/dataplane.js';
 import { CSUM_PARTIAL, FRAME_PHASE } from '../dataplane/frames.js';
 import { decap } from '../dataplane/overlay/decap.js';
+import { combineEcn } from '../dataplane/overlay/ecn.js';
 import { DROP_MALFORMED_OFFLOAD, DROP_NO_ROOM } from '../dataplane/verdict.js';
 import * as virtioNet from '../wire/virtio-net.js';
 import * as vxlan from '../wire/vxlan.js';
@@ -72,6 +73,7 @@ export function createIngest(dp: Dataplane, runFull: () => void) {
       a1: number,
       a2: number,
       a3: number,
+      ecn = 0,
     ): void {
       const vtep = dp.vteps.find(a0, a1, a2, a3);
       const step = segmentSize > 0 ? segmentSize : len;
@@ -96,7 +98,9 @@ export function createIngest(dp: Dataplane, runFull: () => void) {
           frames.b.u8.copyWithin(copy, l2, l2 + frameLen);
           l2 = copy;
         }
-        gro.receive(port, l2, frameLen);
+        const marked = combineEcn(dp, l2, frameLen, ecn);
+        if (marked !== 0) drop(port, marked);
+        else gro.receive(port, l2, frameLen);
       }
       // A slot's bytes may be overwritten after the next run; what is open stays open until then.
     },

@@ -33,8 +33,11 @@ const SO_RCVBUF = 8;
 const SO_BINDTODEVICE = 25;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
-const IPPROTO_IP = 0;
+export const IPPROTO_IP = 0;
+/** Level and type of the control message that carries the TOS byte of what was received, one byte. */
+export const IP_TOS = 1;
 const IP_MTU_DISCOVER = 10;
+const IP_RECVTOS = 13;
 const IP_PMTUDISC_PROBE = 3;
 
 /** An open socket; who opened it closes it. */
@@ -63,6 +66,8 @@ export interface UdpOptions {
   sendBuffer?: number;
   /** Set DF and ignore path MTUs that the kernel learned: one ICMP error would break UDP_SEGMENT for good. */
   pmtuProbe?: boolean;
+  /** Say the TOS byte of each message received, see {@link IP_TOS}. */
+  receiveTos?: boolean;
   /** Bind to this interface. */
   device?: string;
 }
@@ -117,6 +122,8 @@ export function openUdp(options: UdpOptions): UdpSocket {
           action,
           call: 'setsockopt(IP_MTU_DISCOVER)',
         }));
+      if (options.receiveTos === true)
+        must(set(IPPROTO_IP, IP_RECVTOS, 1), () => ({ action, call: 'setsockopt(IP_RECVTOS)' }));
       setAddress(address, port);
       must(libc.check(libc.bind(fd, sockaddrAddress, SOCKADDR_IN_SIZE)), (errno) => ({
         action,

@@ -18,6 +18,12 @@ export const TCP = 6;
 export const UDP = 17;
 export const SCTP = 132;
 
+/** Values of the ECN field, the low two bits of TOS. RFC 3168 §5. */
+export const NOT_ECT = 0;
+export const ECT_1 = 1;
+export const ECT_0 = 2;
+export const CE = 3;
+
 export const FLAG_DF = 0x4000;
 export const FLAG_MF = 0x2000;
 const OFFSET_MASK = 0x1fff;
@@ -38,6 +44,8 @@ export function check(v: DataView, l3: number, len: number): boolean {
 /** Bytes of the header with its options: 20..60. */
 export const headerLen = (v: DataView, l3: number): number => (v.getUint8(l3) & 15) << 2;
 export const tos = (v: DataView, l3: number): number => v.getUint8(l3 + 1);
+/** {@link NOT_ECT}, {@link ECT_1}, {@link ECT_0} or {@link CE}. */
+export const ecn = (v: DataView, l3: number): number => v.getUint8(l3 + 1) & 3;
 /** Bytes of header and payload. */
 export const totalLen = (v: DataView, l3: number): number => v.getUint16(l3 + 2);
 export const id = (v: DataView, l3: number): number => v.getUint16(l3 + 4);
@@ -76,6 +84,13 @@ export function decrementTtl(b: Bytes, l3: number): boolean {
   // TTL is the low byte of a machine-order word whose high byte, the protocol, does not change.
   store(b, l3 + 10, update16(load(b, l3 + 10), ttl, ttl - 1));
   return true;
+}
+
+/** Set the ECN field and patch the header checksum; a wrong one stays wrong. */
+export function setEcn(b: Bytes, l3: number, ecn: number): void {
+  const before = load(b, l3);
+  b.u8[l3 + 1] = (b.u8[l3 + 1]! & ~3) | ecn;
+  store(b, l3 + 10, update16(load(b, l3 + 10), before, load(b, l3)));
 }
 
 /** Set total length and identification, and patch the header checksum. */

@@ -324,6 +324,72 @@ t.test('what is no VXLAN of ours is dropped by name', async (t) => {
   bench.only('a');
 });
 
+t.test('congestion that the underlay marked reaches the pod, RFC 6040 figure 4', async (t) => {
+  const [NOT_ECT, ECT_1, ECT_0, CE] = [0, 1, 2, 3];
+  const bench = createBench();
+  for (const [inner, byOuter] of [
+    [NOT_ECT, [NOT_ECT, NOT_ECT, NOT_ECT, undefined]],
+    [ECT_1, [ECT_1, ECT_1, ECT_1, CE]],
+    [ECT_0, [ECT_0, ECT_1, ECT_0, CE]],
+    [CE, [CE, CE, CE, CE]],
+  ] as const)
+    for (const [outer, expected] of byOuter.entries()) {
+      const frame = udpFrame({ ...IN, tos: 0xb8 + inner!, srcPort: 5, dstPort: 6, payload: pattern(9) });
+      bench.receive(VTEP2.underlay, [vxlan(frame, { vni: 1 })], 0, outer);
+      if (expected === undefined) {
+        t.same(bench.take(), [], 'a sender that knows no ECN hears of congestion by a loss');
+        t.same(bench.drops(), { 'ecn-not-capable': 1 });
+      } else
+        t.match(
+          parseFrame(bench.only('a').bytes),
+          { tos: 0xb8 + expected, ipChecksumRight: true, l4ChecksumRight: true, payload: pattern(9) },
+          `inner ${inner}, outer ${outer}`,
+        );
+    }
+});
+
+t.test('a mark mends no broken header, and touches nothing but IPv4', async (t) => {
+  const bench = createBench();
+  const fields = { ...IN, tos: 2, srcPort: 5, dstPort: 6 };
+  bench.receive(VTEP2.underlay, [vxlan(udpFrame({ ...fields, ipChecksum: 0x1234 }), { vni: 1 })], 0, 3);
+  t.same(bench.drops(), { 'ipv4-checksum': 1 });
+  for (const [len, reason] of [
+    [14, 'malformed-ipv4'],
+    [20, 'malformed-ipv4'],
+  ] as const) {
+    bench.receive(VTEP2.underlay, [vxlan(udpFrame(fields).slice(0, len), { vni: 1 })], 0, 3);
+    t.same(bench.drops(), { [reason]: 1 }, `cut to ${len} bytes`);
+  }
+  t.same(bench.take(), []);
+});
+
+t.test('a marked segment is not merged into a stream of unmarked ones', async (t) => {
+  const bench = createBench();
+  const segment = (i: number): Uint8Array =>
+    vxlan(
+      tcpFrame({
+        ...IN,
+        tos: 2,
+        srcPort: 80,
+        dstPort: 1000,
+        seq: i * 1000,
+        payload: pattern(1000, i * 1000),
+      }),
+      { vni: 1 },
+    );
+  bench.batch(() => {
+    bench.receive(VTEP2.underlay, [segment(0), segment(1)]);
+    bench.receive(VTEP2.underlay, [segment(2)], 0, 3);
+  });
+  t.same(
+    bench.take().map(({ bytes }) => [parseFrame(bytes).tos, parseFrame(bytes).payload.length]),
+    [
+      [2, 2000],
+      [3, 1000],
+    ],
+  );
+});
+
 t.test('datagrams that lie at odd offsets of a slot are read rightly', async (t) => {
   const bench = createBench();
   const datagrams = [0, 1, 2].map((i) =>

@@ -326,7 +326,7 @@ export function createFuzz(seed: number) {
       }
     }
     const peer = chance.int(50) === 0 ? '192.168.50.77' : VTEP2.underlay;
-    host.ingestTunnel(port, at, len, size, 0, 0, 0xffff, ip(peer));
+    host.ingestTunnel(port, at, len, size, 0, 0, 0xffff, ip(peer), chance.int(4));
   }
 
   const sumOf = (counts: Float64Array): number => counts.reduce((a, b) => a + b, 0);

@@ -77,7 +77,7 @@ export interface HostBench {
   /** A frame comes in by a TAP, and the host does its turn. */
   send(port: string | number, frame: Uint8Array, header?: VirtioHeader): void;
   /** Datagrams come in by the tunnel, all in one slot, and the host does its turn. */
-  receive(from: string, datagrams: readonly Uint8Array[], segmentSize?: number): void;
+  receive(from: string, datagrams: readonly Uint8Array[], segmentSize?: number, ecn?: number): void;
   /** Several sends and receives in one turn. */
   batch(what: () => void): void;
   /** What has come out since the last call. */
@@ -263,7 +263,7 @@ export function createBench(options: BenchOptions = {}): HostBench {
         host.ingestTap(id, 10 + frame.length);
       });
     },
-    receive(from, datagrams, segmentSize = 0) {
+    receive(from, datagrams, segmentSize = 0, ecn = 0) {
       const id = bench.port('vxlan');
       turn(() => {
         if (slot === (options.batch?.slots ?? 4)) {
@@ -277,7 +277,7 @@ export function createBench(options: BenchOptions = {}): HostBench {
           at += datagram.length;
         }
         const size = datagrams.length > 1 ? segmentSize || datagrams[0]!.length : 0;
-        host.ingestTunnel(id, start, at - start, size, 0, 0, 0xffff, ip(from));
+        host.ingestTunnel(id, start, at - start, size, 0, 0, 0xffff, ip(from), ecn);
       });
     },
     batch(what) {

@@ -180,6 +180,22 @@ t.test('decrementTtl does not make a wrong checksum right', async (t) => {
   t.match(parsed(m), { ttl: 63, ipChecksumRight: false });
 });
 
+t.test('setEcn changes these two bits and the checksum, and makes no wrong checksum right', async (t) => {
+  for (let tos = 0; tos < 256; tos++)
+    for (const ecn of [ipv4.NOT_ECT, ipv4.ECT_1, ipv4.ECT_0, ipv4.CE]) {
+      const fields = { src: '192.168.0.1', dst: '10.168.0.199', proto: 17, id: tos * 257 };
+      const m = memory(header({ ...fields, tos }), L3);
+      ipv4.setEcn(m.b, L3, ecn);
+      const expected = memory(header({ ...fields, tos: (tos & 0xfc) | ecn }), L3);
+      if (m.show(L3, 20) !== expected.show(L3, 20) || ipv4.ecn(m.v, L3) !== ecn)
+        t.fail(`TOS ${tos}, ECN ${ecn}`);
+      if (!m.isUntouchedAround(L3, 20)) t.fail('bytes around it changed');
+    }
+  const wrong = memory(header({ src: '1.2.3.4', dst: '5.6.7.8', proto: 6, tos: 2, ipChecksum: 0x1234 }), L3);
+  ipv4.setEcn(wrong.b, L3, ipv4.CE);
+  t.equal(ipv4.isChecksumRight(wrong.b, L3), false);
+});
+
 t.test('setLengthAndId equals a header that is put together afresh', async (t) => {
   const rnd = random(791);
   const wrong: string[] = [];

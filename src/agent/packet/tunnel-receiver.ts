@@ -5,6 +5,7 @@
 import { recvmmsg } from '../../sys/io.js';
 import {
   CMSG_DATA,
+  CMSG_LENGTH,
   CMSG_LEVEL,
   CMSG_TYPE,
   MMSGHDR_SIZE,
@@ -18,13 +19,15 @@ import {
   SIN_ADDRESS,
   SOCKADDR_IN_SIZE,
 } from '../../sys/layout.js';
-import { SOL_UDP, UDP_GRO } from '../../sys/udp.js';
+import { IPPROTO_IP, IP_TOS, SOL_UDP, UDP_GRO } from '../../sys/udp.js';
 import { SLOT, type Host } from '../../host/host.js';
 import { V4_MAPPED } from '../../wire/address.js';
 import { swap32 } from '../../wire/checksum.js';
 import { IOVEC, StructMemory } from './pointers.js';
 
+/** Room for two control messages, a segment size and a TOS byte, of 24 bytes each. */
 const CONTROL = 64;
+const ECN_BITS = 3;
 
 export class TunnelReceiver {
   readonly #host: Host;
@@ -65,14 +68,20 @@ export class TunnelReceiver {
       const header = (i * MMSGHDR_SIZE) >> 2;
       const len = headers[header + (MMSG_LENGTH >> 2)]!;
       let segmentSize = len;
-      if (headers[header + (MSG_CONTROL_LENGTH >> 2)]! >= CMSG_DATA + 4) {
-        const control = (i * CONTROL) >> 2;
-        const words = this.#controls.words;
-        if (words[control + (CMSG_LEVEL >> 2)] === SOL_UDP && words[control + (CMSG_TYPE >> 2)] === UDP_GRO)
-          segmentSize = words[control + (CMSG_DATA >> 2)]!;
+      let ecn = 0;
+      const { words } = this.#controls;
+      const end = i * CONTROL + headers[header + (MSG_CONTROL_LENGTH >> 2)]!;
+      for (let at = i * CONTROL; at + CMSG_DATA < end;) {
+        const level = words[(at + CMSG_LEVEL) >> 2];
+        const type = words[(at + CMSG_TYPE) >> 2];
+        const data = words[(at + CMSG_DATA) >> 2]!;
+        if (level === SOL_UDP && type === UDP_GRO) segmentSize = data;
+        // One byte: the first in memory, the lowest of the word.
+        else if (level === IPPROTO_IP && type === IP_TOS) ecn = data & ECN_BITS;
+        at += (words[(at + CMSG_LENGTH) >> 2]! + 7) & ~7;
       }
       const sender = swap32(this.#names.words[(i * SOCKADDR_IN_SIZE + SIN_ADDRESS) >> 2]!) | 0;
-      this.#host.ingestTunnel(port, this.#host.slot(i), len, segmentSize, 0, 0, V4_MAPPED, sender);
+      this.#host.ingestTunnel(port, this.#host.slot(i), len, segmentSize, 0, 0, V4_MAPPED, sender, ecn);
     }
     return count;
   }

@@ -42,7 +42,7 @@ export function openTunnel(options: {
   };
   const opened: UdpSocket[] = [];
   try {
-    const receiver = openUdp({ ...common, port: options.port });
+    const receiver = openUdp({ ...common, port: options.port, receiveTos: true });
     opened.push(receiver);
     const senders: UdpSocket[] = [];
     for (let port = FIRST_PORT; senders.length < TUNNEL_SOCKETS; port++) {
