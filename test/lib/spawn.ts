@@ -87,12 +87,13 @@ export function printed(child: ChildProcess, pattern: RegExp): Promise<string> {
       if (!pattern.test(text)) return;
       child.stdout?.off('data', look);
       child.stderr?.off('data', look);
-      child.off('exit', gone);
+      child.off('close', gone);
       resolve(text);
     };
     const gone = (): void => reject(new Error(`ended before it printed ${pattern}: ${text}`));
     child.stdout?.on('data', look);
     child.stderr?.on('data', look);
-    child.once('exit', gone);
+    // Not 'exit': what it printed last may come after that.
+    child.once('close', gone);
   });
 }
