@@ -2,9 +2,11 @@
  * Datagrams to the other hosts: all messages of a socket in one `sendmmsg`, each up to 64 equal datagrams (UDP_SEGMENT).
  *
  * A kernel or NIC without segmentation answers EIO (Linux 6.1 without transmit checksum offload) or EINVAL: then this socket
- * sends the same datagrams one by one from then on. ECONNREFUSED reports an earlier datagram: the message is sent again once.
+ * sends the same datagrams one by one from then on. A message whose datagrams are too large for the NIC is answered by the
+ * same EINVAL, or by EMSGSIZE (Linux 6.18): one by one tells which it is, and saves a smaller last one, of another flow
+ * perhaps. ECONNREFUSED reports an earlier datagram: the message is sent again once.
  */
-import { EINTR, EINVAL, EIO, ECONNREFUSED } from '../../sys/errno.js';
+import { ECONNREFUSED, EINTR, EINVAL, EIO, EMSGSIZE } from '../../sys/errno.js';
 import { sendmmsg } from '../../sys/io.js';
 import {
   CMSG_DATA,
@@ -47,6 +49,8 @@ export class TunnelSender {
   readonly #messages = new Int32Array(BATCH);
   #entries = 0;
   #nextIovec = 0;
+  /** A datagram alone was too large for the NIC, since this was last set to false. */
+  #wasTooLarge = false;
   /** System calls so far. */
   calls = 0;
 
@@ -80,13 +84,18 @@ export class TunnelSender {
     for (let s = 0; s < this.#sockets.length; s++) {
       for (let m = 0; m < outbox.count; m++) {
         if (outbox.port[m] !== port || outbox.socket[m] !== s) continue;
-        if (outbox.segments[m] === 1 || this.#sockets[s]!.gso) {
-          if (this.#entries === BATCH) lost += this.#flush(outbox, s);
-          this.#add(outbox, m, 0, outbox.iovs[m]!, outbox.segments[m]! > 1);
-        } else lost += this.#addOneByOne(outbox, m, s);
+        lost += this.#addMessage(outbox, m, s);
       }
       lost += this.#flush(outbox, s);
     }
+    return lost;
+  }
+
+  /** A message as one entry, if the kernel will cut it. */
+  #addMessage(outbox: Outbox, m: number, s: number): number {
+    if (outbox.segments[m]! > 1 && !this.#sockets[s]!.gso) return this.#addOneByOne(outbox, m, s);
+    const lost = this.#entries === BATCH ? this.#flush(outbox, s) : 0;
+    this.#add(outbox, m, 0, outbox.iovs[m]!, outbox.segments[m]! > 1);
     return lost;
   }
 
@@ -157,13 +166,9 @@ export class TunnelSender {
       }
       const m = this.#messages[sent]!;
       const isSegmented = this.#headers.words[(sent * MMSGHDR_SIZE + MSG_CONTROL_LENGTH) >> 2] !== 0;
-      if (isSegmented && socket.gso && (result === -EIO || result === -EINVAL)) {
-        socket.gso = false;
-        this.#notice(
-          'The kernel cannot segment UDP on the way out of this NIC: datagrams are sent one by one',
-        );
+      if (isSegmented && socket.gso && (result === -EIO || result === -EINVAL || result === -EMSGSIZE))
         return lost + this.#resend(outbox, s, sent, entries);
-      }
+      if (result === -EMSGSIZE) this.#wasTooLarge = true;
       lost += isSegmented ? outbox.segments[m]! : 1;
       sent++;
       wasRefused = false;
@@ -171,13 +176,17 @@ export class TunnelSender {
     return lost;
   }
 
-  /** Entries `[from, to)` again, without segmentation. */
+  /** Entries `[from, to)` again, the first of which the kernel would not cut: one by one. */
   #resend(outbox: Outbox, s: number, from: number, to: number): number {
+    const socket = this.#sockets[s]!;
     const messages = this.#messages.slice(from, to);
-    let lost = 0;
-    let last = -1;
-    // One by one, a message has several entries that all name it: take it once.
-    for (const m of messages) if (m !== last) lost += this.#addOneByOne(outbox, (last = m), s);
+    this.#wasTooLarge = false;
+    let lost = this.#addOneByOne(outbox, messages[0]!, s) + this.#flush(outbox, s);
+    if (!this.#wasTooLarge && socket.gso) {
+      socket.gso = false;
+      this.#notice('The kernel cannot segment UDP on the way out of this NIC: datagrams are sent one by one');
+    }
+    for (let i = 1; i < messages.length; i++) lost += this.#addMessage(outbox, messages[i]!, s);
     return lost + this.#flush(outbox, s);
   }
 }
