@@ -124,7 +124,7 @@ function compileSegments({ input, self, ids, image }: Context): void {
 
 function compilePorts({ input, self, ids, image, mtu }: Context): void {
   const segment = ids.of('segments', SEGMENT);
-  const { vni } = labSpec(input.view.lab).backend;
+  const { vni, port: udpPort } = labSpec(input.view.lab).backend;
   const put = (key: string, kind: number, port: OpenPort, mac: Mac, ip: number, guarded: boolean): void => {
     const flags = (guarded ? PORT_GUARDED : 0) | (port.isCaptured ? PORT_CAPTURED : 0);
     ids.of('ports', key);
@@ -141,6 +141,7 @@ function compilePorts({ input, self, ids, image, mtu }: Context): void {
         port.offload,
         flags,
         kind === PORT_TUNNEL ? vni : 0,
+        kind === PORT_TUNNEL ? udpPort : 0,
       ),
     );
   };

@@ -13,6 +13,7 @@ import { confirm } from './conntrack/confirm.js';
 import { followFragments } from './conntrack/fragments.js';
 import { track } from './conntrack/track.js';
 import { translateDestination, translateSource } from './conntrack/translate.js';
+import { tunnelGuard } from './overlay/tunnel-guard.js';
 import { parse } from './parse.js';
 import { answerArp } from './router/arp.js';
 import { icmpError, isErrorDue } from './router/icmp-error.js';
@@ -42,6 +43,7 @@ export function pipeline(dp: Dataplane, f: number): number {
     route(dp, f) || //           RFC 1812 §5       TTL, longest prefix, next hop, MTU
     sourceNat(dp, f) || //                         hairpin, node ports, masquerade
     translateSource(dp, f) || // RFC 3022 §4.1
+    tunnelGuard(dp, f) || //                       nothing translated passes for our own tunnel's
     leave(dp, f);
   if (verdict < 0) {
     count(dp, f, verdict);

@@ -66,6 +66,10 @@ export const REASONS = [
     'ecn-not-capable',
     'The underlay marked congestion on a packet whose sender does not know ECN; it stands for a loss.',
   ],
+  [
+    'tunnel-forged',
+    'Translated to this node’s address, the datagram would pass for tunnel traffic of its own.',
+  ],
 ] as const;
 
 export type ReasonName = (typeof REASONS)[number][0];
@@ -121,3 +125,4 @@ export const DROP_SERVICE_PROTOCOL = drop('service-protocol');
 export const DROP_ENDPOINT_GONE = drop('endpoint-gone');
 export const DROP_NO_FREE_PORT = drop('no-free-port');
 export const DROP_ECN_NOT_CAPABLE = drop('ecn-not-capable');
+export const DROP_TUNNEL_FORGED = drop('tunnel-forged');

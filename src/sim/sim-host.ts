@@ -156,7 +156,7 @@ export class SimHost {
         this.master.ids.of('ports', key);
         image.ports.set(
           key,
-          Int32Array.of(PORT_POD, segment, port.handle, 0, 0, 0, endpoint.mtu, port.offload, 0, 0),
+          Int32Array.of(PORT_POD, segment, port.handle, 0, 0, 0, endpoint.mtu, port.offload, 0, 0, 0),
         );
       }
     }

@@ -38,12 +38,13 @@ const COLUMNS = [
   'offload',
   'flags',
   'vni',
+  'udpPort',
 ] as const;
 
 /**
  * `handle` is what the driver knows the port by (a file descriptor). `mac` and `ip` belong to who lives behind it; the
  * tunnel's `mac` is our own VTEP's, the inner destination of what is meant for us. `mtu` counts bytes of an IP packet, `vni`
- * is the tunnel's network.
+ * is the tunnel's network, `udpPort` where the VTEPs of all hosts listen.
  */
 export type Ports = StaticTable & Columns<(typeof COLUMNS)[number]>;
 

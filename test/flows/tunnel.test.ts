@@ -1,5 +1,6 @@
 /** Between hosts: what goes into the tunnel, and what comes out of it. */
 import t from 'tap';
+import { FLANNEL_PUBLIC_IP } from '../../src/api/types.js';
 import { A, B, REMOTE, ROUTER, VTEP1, VTEP2, createBench, needsCsum } from '../lib/host-bench.js';
 import { icmpEcho, parseFrame, parseVxlan, tcpFrame, udpFrame, vxlan } from '../lib/packets.js';
 
@@ -455,4 +456,50 @@ t.test('datagrams are not collected for a captured port, nor for a TAP without U
     t.equal(out.length, 3);
     t.ok(out.every(({ header }) => header.gsoType === 0));
   }
+});
+
+t.test('a pod puts nothing into the tunnel in the host’s name', async (t) => {
+  const bench = createBench();
+  const forged = vxlan(udpFrame({ ...IN, dst: '10.244.2.9', srcPort: 5, dstPort: 6 }), { vni: 1 });
+  const to = { ...OUT, dst: VTEP2.underlay, srcPort: 49152, payload: forged };
+  bench.send('a', udpFrame({ ...to, dstPort: 8472 }));
+  t.same(bench.drops(), { 'tunnel-forged': 1 }, 'masqueraded it would come from a VTEP');
+  bench.send('a', udpFrame({ ...to, dstPort: 8472, payload: pattern(64), mf: true, id: 3 }));
+  t.same(bench.drops(), { 'tunnel-forged': 1 }, 'in fragments too');
+  t.same(bench.take(), []);
+
+  bench.send('a', udpFrame({ ...to, dstPort: 4789 }));
+  bench.send('a', udpFrame({ ...to, dst: '192.0.2.9', dstPort: 8472 }));
+  t.same(
+    bench.take().map(({ port, bytes }) => [port, parseFrame(bytes).src]),
+    [
+      ['pw0', VTEP1.underlay],
+      ['pw0', VTEP1.underlay],
+    ],
+    'another port, and a host that is no node, are the outside',
+  );
+
+  // A flow from before that host became a node.
+  bench.view = {
+    ...bench.view,
+    nodes: bench.view.nodes.map((node) =>
+      node.metadata.name === 'node3'
+        ? {
+            ...node,
+            metadata: {
+              ...node.metadata,
+              annotations: { ...node.metadata.annotations, [FLANNEL_PUBLIC_IP]: '192.0.2.9' },
+            },
+          }
+        : node,
+    ),
+  };
+  bench.update();
+  bench.send('a', udpFrame({ ...to, dst: '192.0.2.9', dstPort: 8472 }));
+  t.same(
+    bench.drops(),
+    { 'tunnel-forged': 1 },
+    'a flow that was allowed is not, once a node has the address',
+  );
+  t.same(bench.take(), []);
 });

@@ -130,6 +130,17 @@ function templates(): Template[] {
       port,
       udpFrame({ srcMac: me.mac, dstMac: other.mac, src: me.ip, dst: other.ip, srcPort: 1, dstPort: 2 }),
     );
+    add(
+      port,
+      udpFrame({
+        srcMac: me.mac,
+        dstMac: ROUTER.mac,
+        src: me.ip,
+        dst: VTEP2.underlay,
+        srcPort: 1,
+        dstPort: 8472,
+      }),
+    );
     add(port, ethernetFrame({ srcMac: me.mac, etherType: 0x86dd, payload: new Uint8Array(60) }));
     add(port, ethernetFrame({ srcMac: me.mac, etherType: 0x8100, payload: new Uint8Array(60) }));
     add(
