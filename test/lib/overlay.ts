@@ -1,8 +1,10 @@
 /**
  * Hosts on one machine for end-to-end tests, without a lab: namespaces on a wire-true underlay, a packet path in each, and
- * pods that are bare namespaces. Also a host that is Linux alone, with the kernel's own bridge and VXLAN.
+ * pods that are bare namespaces. Also a host that is Linux alone, with the kernel's own bridge and VXLAN, and one that the
+ * test itself plays, frame by frame.
  *
- * The underlay is `192.0.2.0/24` (RFC 5737), host i is `.i`; pods are those of the default pod CIDR.
+ * The underlay is `192.0.2.0/24` (RFC 5737), host i is `.i`; pods are those of the default pod CIDR. Several overlays may
+ * share an underlay: then hosts are numbered through, and pod CIDRs begin anew in each.
  */
 import { pino } from 'pino';
 import type { TestScope } from './scope.js';
@@ -20,8 +22,10 @@ import {
   type Node,
   type Pod,
 } from '../../src/api/types.js';
+import { labSpec } from '../../src/api/lab.js';
 import { nodeAddresses } from '../../src/compile/node-addresses.js';
-import type { Offload } from '../../src/sys/tap.js';
+import { close as closeFd } from '../../src/sys/io.js';
+import { openTap, type Offload, type Tap } from '../../src/sys/tap.js';
 import { BYTE_STREAM } from './byte-stream.js';
 import { makeNetns } from './netns.js';
 import { output, printed, runSync, start, type Result } from './spawn.js';
@@ -30,9 +34,27 @@ export interface Host {
   readonly name: string;
   readonly netns: string;
   readonly node: Node;
-  /** Undefined: a host of the kernel alone. */
+  /** Its number on the underlay: `192.0.2.N`, behind port `wN` of the underlay's bridge. */
+  readonly number: number;
+  readonly address: string;
+  readonly vtepMac: string;
+  /** Undefined: a host of the kernel alone, or one that is played. */
   path?: PacketPath;
   close?: () => Promise<void>;
+}
+
+/** A host that the test plays. Its NIC is a TAP on the underlay's bridge: frames are read and written as they are on the wire. */
+export interface PlayedHost extends Host {
+  readonly tap: Tap;
+  /** Of its NIC. Other hosts know it without asking. */
+  readonly mac: string;
+}
+
+export interface OverlayOptions {
+  vni?: number;
+  port?: number;
+  /** Share the underlay of this one. */
+  beside?: Overlay;
 }
 
 export interface TestPod {
@@ -44,7 +66,6 @@ export interface TestPod {
 const WIRE_TRUE =
   'tx off tso off gso off tx-udp-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off';
 
-const LAB: Lab = { apiVersion: 'podwire.dev/v1alpha1', kind: 'Lab', metadata: { name: 'test' } };
 const MTU = 1450;
 
 export class Overlay {
@@ -53,41 +74,46 @@ export class Overlay {
   readonly #t: TestScope;
   readonly #pods: Pod[] = [];
   readonly #isWireTrue: boolean;
+  readonly #lab: Lab;
+  readonly #onUnderlay: { hosts: number };
 
   /** @param isWireTrue  false: a plain veth, across which the kernel passes super-frames and unfinished checksums */
-  constructor(t: TestScope, isWireTrue = true) {
+  constructor(t: TestScope, isWireTrue = true, { vni, port, beside }: OverlayOptions = {}) {
     this.#t = t;
     this.#isWireTrue = isWireTrue;
-    this.underlay = makeNetns(t);
+    this.#lab = {
+      apiVersion: 'podwire.dev/v1alpha1',
+      kind: 'Lab',
+      metadata: { name: 'test' },
+      spec: { backend: { ...(vni !== undefined && { vni }), ...(port !== undefined && { port }) } },
+    };
+    this.#onUnderlay = beside ? beside.#onUnderlay : { hosts: 0 };
+    this.underlay = beside ? beside.underlay : makeNetns(t);
+    if (beside) return;
     ipIn(this.underlay, 'link add br0 type bridge', 'link set br0 up');
     runSync(['ip', 'netns', 'exec', this.underlay, 'sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=0']);
   }
 
-  #addHost(vtepMac: string): Host {
+  /** A host without anything on it yet. */
+  #newHost(netns: string, vtepMac: string): Host {
     const i = this.hosts.length + 1;
-    const netns = makeNetns(this.#t);
-    output(
-      ['ip', '-batch', '-'],
-      `link add eth0 netns ${netns} type veth peer name w${i} netns ${this.underlay}\n`,
-    );
-    ipIn(this.underlay, `link set w${i} master br0`, `link set w${i} up`);
-    ipIn(netns, `addr add 192.0.2.${i}/24 dev eth0`, 'link set eth0 up');
-    if (this.#isWireTrue) {
-      output(['ip', 'netns', 'exec', this.underlay, 'ethtool', '-K', `w${i}`, ...WIRE_TRUE.split(' ')]);
-      output(['ip', 'netns', 'exec', netns, 'ethtool', '-K', 'eth0', 'gro', 'on']);
-    }
+    const number = (this.#onUnderlay.hosts += 1);
+    const address = `192.0.2.${number}`;
     const host: Host = {
       name: `node${i}`,
       netns,
+      number,
+      address,
+      vtepMac,
       node: {
         apiVersion: 'v1',
         kind: 'Node',
         metadata: {
           name: `node${i}`,
           annotations: {
-            [FLANNEL_PUBLIC_IP]: `192.0.2.${i}`,
+            [FLANNEL_PUBLIC_IP]: address,
             [FLANNEL_BACKEND_TYPE]: 'vxlan',
-            [FLANNEL_BACKEND_DATA]: JSON.stringify({ VNI: 1, VtepMAC: vtepMac }),
+            [FLANNEL_BACKEND_DATA]: JSON.stringify({ VNI: labSpec(this.#lab).backend.vni, VtepMAC: vtepMac }),
           },
         },
         spec: { podCIDR: `10.244.${i}.0/24` },
@@ -97,14 +123,31 @@ export class Overlay {
     return host;
   }
 
+  #addHost(vtepMac: string): Host {
+    const netns = makeNetns(this.#t);
+    const host = this.#newHost(netns, vtepMac);
+    const port = `w${host.number}`;
+    output(
+      ['ip', '-batch', '-'],
+      `link add eth0 netns ${netns} type veth peer name ${port} netns ${this.underlay}\n`,
+    );
+    ipIn(this.underlay, `link set ${port} master br0`, `link set ${port} up`);
+    ipIn(netns, `addr add ${host.address}/24 dev eth0`, 'link set eth0 up');
+    if (this.#isWireTrue) {
+      output(['ip', 'netns', 'exec', this.underlay, 'ethtool', '-K', port, ...WIRE_TRUE.split(' ')]);
+      output(['ip', 'netns', 'exec', netns, 'ethtool', '-K', 'eth0', 'gro', 'on']);
+    }
+    return host;
+  }
+
   /** A host of ours. */
   async addHost(offload: Offload = 'all'): Promise<Host> {
     const i = this.hosts.length + 1;
-    const host = this.#addHost(`0e:58:0a:f4:${i.toString(16).padStart(2, '0')}:00`);
+    const host = this.#addHost(vtepMacOf(i));
     const log = pino({ level: 'silent' });
     const path = await startPacketPath({
       node: host.node,
-      lab: LAB,
+      lab: this.#lab,
       netns: host.netns,
       iface: 'eth0',
       offload,
@@ -113,7 +156,7 @@ export class Overlay {
     });
     const state = openHostState({
       netns: host.netns,
-      journal: `${this.#t.testdir()}/journal-${i}.jsonl`,
+      journal: `${this.#t.testdir()}/journal-${host.number}.jsonl`,
       log,
     });
     await state.apply(
@@ -146,18 +189,31 @@ export class Overlay {
     const i = this.hosts.length + 1;
     const mac = `02:00:00:00:00:0${i}`;
     const host = this.#addHost(mac);
+    const { vni, port } = labSpec(this.#lab).backend;
     ipIn(
       host.netns,
       'link add cni0 type bridge',
       `addr add 10.244.${i}.1/24 dev cni0`,
       'link set cni0 mtu 1450 up',
-      `link add flannel.1 address ${mac} type vxlan id 1 local 192.0.2.${i} dev eth0 dstport 8472 nolearning`,
+      `link add flannel.1 address ${mac} type vxlan id ${vni} local ${host.address} dev eth0 dstport ${port} nolearning`,
       `addr add 10.244.${i}.0/32 dev flannel.1`,
       'link set flannel.1 up',
     );
     output(['ip', 'netns', 'exec', host.netns, 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
     await this.#setViews();
     return host;
+  }
+
+  /** A host that the test plays. It has no pods but those that the test speaks for. */
+  async addPlayedHost(): Promise<PlayedHost> {
+    const host = this.#newHost(this.underlay, vtepMacOf(this.hosts.length + 1));
+    const port = `w${host.number}`;
+    const tap = openTap({ name: port, netns: this.underlay, offload: 'none' });
+    this.#t.teardown(() => void closeFd(tap.fd));
+    ipIn(this.underlay, `link set ${port} master br0`, `link set ${port} up`);
+    const played = Object.assign(host, { tap, mac: `02:00:00:00:01:0${host.number}` });
+    await this.#setViews();
+    return played;
   }
 
   /** A pod on a host; the namespace lives as long as the test. */
@@ -195,7 +251,7 @@ export class Overlay {
 
   #view(): ClusterView {
     return {
-      lab: LAB,
+      lab: this.#lab,
       namespaces: [],
       nodes: this.hosts.map((host) => host.node),
       pods: this.#pods,
@@ -207,35 +263,33 @@ export class Overlay {
 
   /** Tell every host of all others. */
   async #setViews(): Promise<void> {
+    const isPlayed = (host: Host): host is PlayedHost => 'tap' in host;
     for (const host of this.hosts) {
-      if (host.path) await host.path.setView(this.#view());
-      else
-        for (const [j, other] of this.hosts.entries()) {
-          if (other === host) continue;
-          const data = JSON.parse(other.node.metadata.annotations![FLANNEL_BACKEND_DATA]!) as {
-            VtepMAC: string;
-          };
-          ipIn(
-            host.netns,
-            `route replace 10.244.${j + 1}.0/24 via 10.244.${j + 1}.0 dev flannel.1 onlink`,
-            `neigh replace 10.244.${j + 1}.0 lladdr ${data.VtepMAC} dev flannel.1`,
-          );
-          output([
-            'bridge',
-            '-n',
-            host.netns,
-            'fdb',
-            'replace',
-            data.VtepMAC,
-            'dev',
-            'flannel.1',
-            'dst',
-            `192.0.2.${j + 1}`,
-          ]);
-        }
+      if (isPlayed(host)) continue;
+      for (const other of this.hosts.filter(isPlayed))
+        ipIn(host.netns, `neigh replace ${other.address} lladdr ${other.mac} dev eth0 nud permanent`);
+      if (host.path) {
+        await host.path.setView(this.#view());
+        continue;
+      }
+      for (const [j, other] of this.hosts.entries()) {
+        if (other === host) continue;
+        ipIn(
+          host.netns,
+          `route replace 10.244.${j + 1}.0/24 via 10.244.${j + 1}.0 dev flannel.1 onlink`,
+          `neigh replace 10.244.${j + 1}.0 lladdr ${other.vtepMac} dev flannel.1`,
+        );
+        output([
+          ...['bridge', '-n', host.netns, 'fdb', 'replace', other.vtepMac],
+          ...['dev', 'flannel.1', 'dst', other.address],
+        ]);
+      }
     }
   }
 }
+
+/** The VTEP of host i as we name it. */
+const vtepMacOf = (i: number): string => `0e:58:0a:f4:${i.toString(16).padStart(2, '0')}:00`;
 
 function ipIn(netns: string, ...commands: string[]): void {
   output(['ip', '-n', netns, '-batch', '-'], commands.join('\n') + '\n');
