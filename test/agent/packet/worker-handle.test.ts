@@ -35,10 +35,12 @@ t.test('an update resolves when the worker has put it', async (t) => {
   const handle = await WorkerHandle.start({ notice: t.fail, fatal: t.fail });
   t.teardown(() => handle.close());
   const { ports, segments } = handle.tables;
-  const words = Int32Array.of(1, 2, 3, 4, 5, 6);
+  const words = Int32Array.from(segments.columnNames, (_, i) => i + 1);
   await handle.update([{ table: STATIC_NAMES.indexOf('segments'), row: 3, words }]);
   t.strictSame(segments.row(3), [...words], 'main reads what the worker wrote');
-  await handle.update([{ table: STATIC_NAMES.indexOf('segments'), row: 3, words: new Int32Array(6) }]);
+  await handle.update([
+    { table: STATIC_NAMES.indexOf('segments'), row: 3, words: new Int32Array(words.length) },
+  ]);
   t.notOk(segments.isUsed(3));
   t.notOk(ports.isUsed(1));
 });
