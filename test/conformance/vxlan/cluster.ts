@@ -104,6 +104,8 @@ export const CLUSTER: Record<string, Driver> = {
     const k = await overlay.addPod(kernel);
     t.equal(pings(a, k.ip), 3, 'ping to a host of the kernel’s VXLAN');
     t.equal(pings(k, c.ip), 3, 'and from it');
+    // Without pings, each connection would be waited for in vain.
+    if (!t.passing()) return;
     for (const [what, from, to] of [
       ['to it', a, k],
       ['from it', k, a],
