@@ -26,6 +26,8 @@ export interface Kind<T extends ApiObject = ApiObject> {
   readonly plural: string;
   readonly singular: string;
   readonly shortNames: readonly string[];
+  /** Groups of resources that `kubectl get` knows by one name; `all` is the one people type. */
+  readonly categories?: readonly string[];
   readonly namespaced: boolean;
   readonly subresources: readonly string[];
   readonly schema: Schema;

@@ -98,6 +98,7 @@ export const POD: Kind<Pod> = {
   plural: 'pods',
   singular: 'pod',
   shortNames: ['po'],
+  categories: ['all'],
   namespaced: true,
   subresources: ['status'],
   schema: objectSchema({ spec: POD_SPEC, status: POD_STATUS }),

@@ -86,6 +86,7 @@ export const SERVICE: Kind<Service> = {
   plural: 'services',
   singular: 'service',
   shortNames: ['svc'],
+  categories: ['all'],
   namespaced: true,
   subresources: ['status'],
   schema: objectSchema({ spec: SPEC, status: STATUS }),
