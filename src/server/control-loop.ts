@@ -22,7 +22,9 @@ import { reconcileApiService } from '../control/api-service.js';
 import { compareCreation } from '../control/order.js';
 import { reconcile } from '../control/reconcile.js';
 import { ServiceMemo } from '../control/service-memo.js';
-import { DEFAULT_LAB, prefixOf, REGISTRY, type Registry } from './registry.js';
+import { prefixOf, REGISTRY } from './registry/place.js';
+import type { Registry } from './registry/registry.js';
+import { DEFAULT_LAB } from './registry/stored-objects.js';
 import { StoreError } from './store/store.js';
 
 const RETRY_MS = 1000;
@@ -52,7 +54,7 @@ export async function startControlLoop(
   };
   for (const { kind } of prefixes) objects.set(kind, new Map());
   const { items, revision } = await store.range(REGISTRY);
-  for (const item of items) mapAt(item.key)?.set(item.key, registry.decode(item));
+  for (const item of items) mapAt(item.key)?.set(item.key, registry.objects.decode(item));
 
   const memo = new ServiceMemo();
   let isDirty = true;
@@ -121,7 +123,7 @@ export async function startControlLoop(
     events: (events) => {
       for (const { key, current } of events) {
         const map = mapAt(key);
-        if (current) map?.set(key, registry.decode(current));
+        if (current) map?.set(key, registry.objects.decode(current));
         else map?.delete(key);
       }
       wake();

@@ -16,7 +16,7 @@ import { ApiError } from '../api/error.js';
 import { NODE } from '../api/kinds.js';
 import { isReady } from '../api/node.js';
 import { AGENT_ANNOTATION, AGENT_USER, NODE_LOST, type ApiObject, type Node } from '../api/types.js';
-import type { Registry } from './registry.js';
+import type { Registry } from './registry/registry.js';
 
 const GRACE_MS = 500;
 const START_MS = 10_000;
@@ -55,7 +55,7 @@ export function watchAgents(registry: Registry, log: Logger): Liveness {
     await registry.modify(place, name, (old) => withoutAgent(old as Node), 'status');
   };
   after(START_MS, async () => {
-    const { items } = await registry.list(place);
+    const { items } = await registry.objects.list(place);
     for (const { metadata } of items) await lose(metadata.name);
   });
 

@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 import { startControlLoop } from './control-loop.js';
 import { createHandler } from './http/handler.js';
 import { watchAgents } from './liveness.js';
-import { Registry } from './registry.js';
+import { Registry } from './registry/registry.js';
 import { openLmdbStore } from './store/lmdb-store.js';
 
 export interface ServerOptions {

@@ -10,7 +10,7 @@ import type { Node, Pod } from '../../src/api/types.js';
 import { AGENT_ANNOTATION, FLANNEL_BACKEND_DATA } from '../../src/api/types.js';
 import { createClient } from '../../src/client/client.js';
 import { createServer } from '../../src/server/server.js';
-import { createUids } from '../../src/server/uid.js';
+import { createUids } from '../../src/server/registry/uid.js';
 import { startServer, type TestServer } from '../lib/server.js';
 import { until } from '../lib/until.js';
 

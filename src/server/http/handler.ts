@@ -8,7 +8,10 @@ import { isMap, mergePatch } from '../../api/json.js';
 import { apiVersionOf } from '../../api/kinds.js';
 import { parseFieldSelector, parseLabelSelector } from '../../api/selector.js';
 import type { ApiObject } from '../../api/types.js';
-import type { DeleteOptions, Place, Registry, WriteOptions } from '../registry.js';
+import type { WriteOptions } from '../registry/decode-body.js';
+import type { DeleteOptions } from '../registry/deletion.js';
+import type { Place } from '../registry/place.js';
+import type { Registry } from '../registry/registry.js';
 import { CompactedError, StoreError } from '../store/store.js';
 import { readJson, sendJson } from './body.js';
 import { discover } from './discovery.js';
@@ -129,7 +132,10 @@ async function listOrWatch(registry: Registry, target: Target, { response, query
   const limit = Number(integerText(query, 'limit') || 0);
   const from = parseContinue(query.get('continue'));
   // Pages are cut before the selector, so one may have fewer items than the limit; clients go by `continue`.
-  const { items, revision, more } = await registry.list(place, { ...from, limit: limit || undefined });
+  const { items, revision, more } = await registry.objects.list(place, {
+    ...from,
+    limit: limit || undefined,
+  });
   const last = items.at(-1)?.metadata;
   const after =
     target.namespace === undefined && last?.namespace ? `${last.namespace}/${last.name}` : last?.name;
@@ -233,7 +239,7 @@ async function removeCollection(
   const ofLabels = parseLabelSelector(query.get('labelSelector') ?? '');
   const ofFields = parseFieldSelector(query.get('fieldSelector') ?? '', kind);
   const options = deleteOptions((await readJson(request, JSON_TYPES)) ?? {}, query);
-  const { items, revision } = await registry.list(target);
+  const { items, revision } = await registry.objects.list(target);
   const removed: ApiObject[] = [];
   for (const item of items.filter((object) => ofLabels(object) && ofFields(object))) {
     const { name, namespace } = item.metadata;

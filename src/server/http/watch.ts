@@ -10,7 +10,8 @@ import { ApiError, expired, statusOf } from '../../api/error.js';
 import { apiVersionOf } from '../../api/kinds.js';
 import type { Selector } from '../../api/selector.js';
 import type { ApiObject } from '../../api/types.js';
-import { prefixOf, type Place, type Registry } from '../registry.js';
+import { prefixOf, type Place } from '../registry/place.js';
+import type { Registry } from '../registry/registry.js';
 import { CompactedError, type StoreEvent } from '../store/store.js';
 
 /** Bytes that may wait for a client before it is cut off. */
@@ -41,7 +42,7 @@ export async function serveWatch(
   const { store } = registry;
   const fromPresent =
     request.resourceVersion === '' || request.resourceVersion === '0' || request.initialEvents;
-  const initial = fromPresent ? await registry.list(place) : undefined;
+  const initial = fromPresent ? await registry.objects.list(place) : undefined;
   const revision = initial?.revision ?? Number(request.resourceVersion);
   if (revision < store.compacted) throw expired(new CompactedError(revision, store.compacted).message);
   // A store that was made anew counts from the beginning; what the client knows is of another one.
@@ -103,9 +104,9 @@ function tell(
   selector: Selector,
   send: (type: EventType, object: ApiObject) => void,
 ): void {
-  const current = event.current && registry.decode(event.current);
+  const current = event.current && registry.objects.decode(event.current);
   const matches = current !== undefined && selector(current);
-  const matched = event.previous !== undefined && selector(registry.decode(event.previous));
+  const matched = event.previous !== undefined && selector(registry.objects.decode(event.previous));
   if (matches) send(matched ? 'MODIFIED' : 'ADDED', current);
-  else if (matched) send('DELETED', registry.decodeDeleted(event));
+  else if (matched) send('DELETED', registry.objects.decodeDeleted(event));
 }

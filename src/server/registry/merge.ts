@@ -1,0 +1,40 @@
+/**
+ * The new object from what a request asks for and what it may not change.
+ */
+import { clone } from '../../api/json.js';
+import type { Kind } from '../../api/kinds.js';
+import type { ApiObject } from '../../api/types.js';
+
+type Parts = ApiObject & { spec?: unknown; status?: unknown };
+/** What a change of counts as a new generation. */
+export const specOf = (object: ApiObject): unknown => (object as Parts).spec;
+
+/** The new object from what was asked for and what may not be changed that way. */
+export function merge(kind: Kind, wanted: Parts, old: Parts, subresource: 'status' | undefined): ApiObject {
+  if (subresource === 'status') {
+    const next: Parts = clone({ ...old, status: wanted.status });
+    kind.prepareStatus?.(next, old);
+    return next;
+  }
+  const next: Parts = clone(wanted);
+  for (const field of [
+    'uid',
+    'creationTimestamp',
+    'generation',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'resourceVersion',
+  ] as const) {
+    Object.assign(next.metadata, { [field]: old.metadata[field] });
+  }
+  if (kind.subresources.includes('status')) next.status = old.status;
+  kind.prepareUpdate?.(next, old);
+  return next;
+}
+
+/** Whether an update of an object that is being deleted takes away what kept it. */
+export const hasLostItsLastFinalizer = (next: ApiObject, old: ApiObject): boolean =>
+  next.metadata.deletionTimestamp !== undefined &&
+  !next.metadata.deletionGracePeriodSeconds &&
+  (old.metadata.finalizers ?? []).length > 0 &&
+  (next.metadata.finalizers ?? []).length === 0;

@@ -1,0 +1,188 @@
+/**
+ * Objects in the store: what creating, changing and deleting one means. The HTTP side and the control loop both come
+ * through here.
+ * Around it: place.ts says where an object stands, stored-objects.ts reads, writer.ts writes, decode-body.ts and merge.ts
+ * make the object that a request means, deletion.ts ends one.
+ *
+ * Every write reads, decides, and writes on the condition that nothing it read has changed; else it begins again. Only
+ * a caller who named a resourceVersion gets a Conflict.
+ */
+import { randomBytes } from 'node:crypto';
+import { timestamp } from '../../api/age.js';
+import { alreadyExists, badRequest, conflict, invalidObject, isForbidden } from '../../api/error.js';
+import { clone, equal } from '../../api/json.js';
+import { findKind, NAMESPACE, type Kind } from '../../api/kinds.js';
+import type { ApiObject, Namespace } from '../../api/types.js';
+import type { Change } from '../../control/reconcile.js';
+import type { Compare, Store } from '../store/store.js';
+import { complete, decodeBody, type WriteOptions } from './decode-body.js';
+import { Deletion, type DeleteOptions } from './deletion.js';
+import { hasLostItsLastFinalizer, merge, specOf } from './merge.js';
+import { keyOfObject, MAX_ATTEMPTS, STANDARD_NAMESPACES, type Place } from './place.js';
+import { StoredObjects } from './stored-objects.js';
+import { createUids } from './uid.js';
+import { Writer } from './writer.js';
+
+export class Registry {
+  readonly store: Store;
+  readonly objects: StoredObjects;
+  readonly #writer: Writer;
+  readonly #deletion: Deletion;
+  readonly #now: () => number;
+  readonly #newUid = createUids();
+
+  /** @param now  milliseconds since 1970 */
+  constructor(store: Store, now: () => number = Date.now) {
+    this.store = store;
+    this.objects = new StoredObjects(store);
+    this.#writer = new Writer(this.objects);
+    this.#deletion = new Deletion(this.objects, this.#writer, now);
+    this.#now = now;
+  }
+
+  close(): void {
+    this.objects.close();
+  }
+
+  /** Make the namespaces that are always there. */
+  async createStandards(): Promise<void> {
+    for (const name of STANDARD_NAMESPACES) {
+      const namespace: Namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+      const place = { kind: NAMESPACE, namespace: undefined };
+      if (!(await this.objects.find(place, name))) await this.create(place, namespace);
+    }
+  }
+
+  async get(place: Place, name: string): Promise<ApiObject> {
+    return (await this.objects.require(place, name)).object;
+  }
+
+  /** Store a new object. @param body  as it was parsed from the request */
+  async create(place: Place, body: unknown, options: WriteOptions = {}): Promise<ApiObject> {
+    const { kind } = place;
+    const object = decodeBody(place, body, options);
+    const { metadata } = object;
+    if (metadata.resourceVersion)
+      throw badRequest('resourceVersion should not be set on objects to be created');
+    if (!metadata.name && metadata.generateName) metadata.name = metadata.generateName + randomSuffix();
+    Object.assign(metadata, {
+      uid: this.#newUid(this.#now()),
+      creationTimestamp: timestamp(this.#now()),
+      generation: 1,
+      deletionTimestamp: undefined,
+      deletionGracePeriodSeconds: undefined,
+    });
+    kind.prepareCreate?.(object);
+    const asked = complete(kind, object, options);
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const compares: Compare[] = [{ key: keyOfObject(kind, asked), modRevision: 0 }];
+      if (kind.namespaced) compares.push(await this.#requireNamespace(kind, asked));
+      if (await this.objects.find(place, metadata.name)) throw alreadyExists(kind, metadata.name);
+      const full = await this.#writer.assign(kind, asked, undefined);
+      const written = await this.#writer.write(kind, undefined, full, compares, options.dryRun);
+      if (written) return written;
+    }
+    throw conflict(kind, metadata.name);
+  }
+
+  /** The namespace must be there, and still be there when the object is written. */
+  async #requireNamespace(kind: Kind, object: ApiObject): Promise<Compare> {
+    const name = object.metadata.namespace!;
+    const { stored, object: namespace } = await this.objects.require(
+      { kind: NAMESPACE, namespace: undefined },
+      name,
+    );
+    if (namespace.metadata.deletionTimestamp) {
+      const why = `unable to create new content in namespace ${name} because it is being terminated`;
+      throw isForbidden(kind, object.metadata.name, why);
+    }
+    return { key: stored.key, modRevision: stored.modRevision };
+  }
+
+  /**
+   * Change an object.
+   *
+   * @param change       makes the new object, as a request's body, from the old; called again when another write came first
+   * @param subresource  'status' changes nothing but status, undefined everything else
+   */
+  async modify(
+    place: Place,
+    name: string,
+    change: (old: ApiObject) => unknown,
+    subresource: 'status' | undefined,
+    options: WriteOptions = {},
+  ): Promise<ApiObject> {
+    const { kind } = place;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const { stored, object: old } = await this.objects.require(place, name);
+      const wanted = decodeBody(place, change(old), options);
+      if (wanted.metadata.name !== name) {
+        throw badRequest(
+          `the name of the object (${wanted.metadata.name}) does not match the name on the URL (${name})`,
+        );
+      }
+      const { uid, resourceVersion } = wanted.metadata;
+      if (uid && uid !== old.metadata.uid) {
+        const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
+        throw conflict(kind, name, why);
+      }
+      if (resourceVersion && resourceVersion !== old.metadata.resourceVersion) throw conflict(kind, name);
+      const asked = complete(kind, merge(kind, wanted, old, subresource), options);
+      const problems = subresource ? [] : (kind.validateUpdate?.(asked, old) ?? []);
+      if (problems.length > 0) throw invalidObject(kind, name, problems);
+      const next = subresource ? asked : await this.#writer.assign(kind, asked, old);
+      if (equal(next, old)) return old;
+      if (!equal(specOf(next), specOf(old))) next.metadata.generation = (old.metadata.generation ?? 0) + 1;
+      const compares = [{ key: stored.key, modRevision: stored.modRevision }];
+      const written = hasLostItsLastFinalizer(next, old)
+        ? await this.#writer.erase(kind, old, compares, options.dryRun)
+        : await this.#writer.write(kind, old, next, compares, options.dryRun);
+      if (written) return written;
+      if (resourceVersion) throw conflict(kind, name);
+    }
+    throw conflict(kind, name);
+  }
+
+  /** See {@link Deletion.remove}. */
+  remove(
+    place: Place,
+    name: string,
+    options: DeleteOptions = {},
+  ): Promise<{ object: ApiObject; isGone: boolean }> {
+    return this.#deletion.remove(place, name, options);
+  }
+
+  /**
+   * Carry out what control decided from a view.
+   *
+   * @returns false when the object has changed since: then there is a newer view, and control decides again
+   */
+  async apply({ type, object }: Change): Promise<boolean> {
+    const kind = findKind(object.apiVersion, object.kind)!;
+    const { name, namespace, uid, resourceVersion } = object.metadata;
+    const place = { kind, namespace };
+    if (type === 'create') {
+      await this.create(place, object);
+      return true;
+    }
+    if (type === 'delete') {
+      await this.remove(place, name, { preconditions: { uid } });
+      return true;
+    }
+    const found = await this.objects.find(place, name);
+    if (!found || found.object.metadata.resourceVersion !== resourceVersion) return false;
+    const compares = [{ key: found.stored.key, modRevision: found.stored.modRevision }];
+    if (type === 'remove') return (await this.#writer.erase(kind, found.object, compares)) !== undefined;
+    const next = clone(object);
+    if (!equal(specOf(next), specOf(found.object))) {
+      next.metadata.generation = (found.object.metadata.generation ?? 0) + 1;
+    }
+    return (await this.#writer.write(kind, found.object, next, compares)) !== undefined;
+  }
+}
+
+/** Five letters and digits that spell no word. k8s.io/apiserver, pkg/storage/names. */
+function randomSuffix(): string {
+  const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
+  return Array.from(randomBytes(5), (byte) => alphabet[byte % alphabet.length]).join('');
+}
