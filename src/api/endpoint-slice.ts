@@ -5,6 +5,7 @@
  */
 import { parseIpv4, parseAddress } from '../wire/address.js';
 import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
+import { OBJECT_REFERENCE } from './object-reference.js';
 import { at, duplicate, invalid, required, type Problem } from './problem.js';
 import {
   checkDnsLabel,
@@ -34,16 +35,6 @@ const MAX_PORTS = 100;
 const SHOWN = 3;
 
 const FOR_NAMES = listOf(object({ name: STRING }, ['name']));
-const OBJECT_REFERENCE = object({
-  apiVersion: STRING,
-  fieldPath: STRING,
-  kind: STRING,
-  name: STRING,
-  namespace: STRING,
-  resourceVersion: STRING,
-  uid: STRING,
-});
-
 const ENDPOINT = object(
   {
     addresses: STRINGS,

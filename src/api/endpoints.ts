@@ -4,6 +4,7 @@
  * Source: k8s.io/kubernetes, pkg/apis/core/validation/validation.go, ValidateEndpoints.
  */
 import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
+import { OBJECT_REFERENCE } from './object-reference.js';
 import { at, required, type Problem } from './problem.js';
 import {
   checkDnsLabel,
@@ -24,15 +25,7 @@ const ADDRESSES = listOf(
       hostname: STRING,
       ip: STRING,
       nodeName: STRING,
-      targetRef: object({
-        apiVersion: STRING,
-        fieldPath: STRING,
-        kind: STRING,
-        name: STRING,
-        namespace: STRING,
-        resourceVersion: STRING,
-        uid: STRING,
-      }),
+      targetRef: OBJECT_REFERENCE,
     },
     ['ip'],
   ),

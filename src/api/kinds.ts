@@ -2,20 +2,51 @@
  * All resources, one row each. A row drives routes, discovery, the store's keys, selectors, printers and the names
  * on the command line. To add a kind: a file beside this one, and a line here.
  */
+import { CONFIG_MAP } from './config-map.js';
 import { ENDPOINT_SLICE } from './endpoint-slice.js';
 import { ENDPOINTS } from './endpoints.js';
+import { EVENT } from './event.js';
 import type { Kind } from './kind.js';
 import { LAB } from './lab.js';
+import { LEASE } from './lease.js';
 import { NAMESPACE } from './namespace.js';
 import { NODE } from './node.js';
 import { POD } from './pod.js';
+import { SECRET } from './secret.js';
+import { SERVICE_ACCOUNT } from './service-account.js';
 import { SERVICE } from './service.js';
 import type { ApiObject } from './types.js';
 
 export { apiVersionOf, type Column, type Kind } from './kind.js';
-export { ENDPOINT_SLICE, ENDPOINTS, LAB, NAMESPACE, NODE, POD, SERVICE };
+export {
+  CONFIG_MAP,
+  ENDPOINT_SLICE,
+  ENDPOINTS,
+  EVENT,
+  LAB,
+  LEASE,
+  NAMESPACE,
+  NODE,
+  POD,
+  SECRET,
+  SERVICE,
+  SERVICE_ACCOUNT,
+};
 
-export const KINDS: readonly Kind[] = [NAMESPACE, NODE, POD, SERVICE, ENDPOINTS, ENDPOINT_SLICE, LAB];
+export const KINDS: readonly Kind[] = [
+  NAMESPACE,
+  NODE,
+  POD,
+  SERVICE,
+  ENDPOINTS,
+  ENDPOINT_SLICE,
+  CONFIG_MAP,
+  SECRET,
+  SERVICE_ACCOUNT,
+  EVENT,
+  LEASE,
+  LAB,
+];
 
 /** The row of an object's kind. */
 export function findKind(apiVersion: string, kind: string): Kind | undefined {

@@ -57,6 +57,16 @@ export const forbidden = (field: string, detail: string): Problem => ({
   reason: 'FieldValueForbidden',
 });
 
+/** A field that an update may not change. */
+export const fieldImmutable = (field: string, value: unknown): Problem =>
+  invalid(field, value, 'field is immutable');
+
+export const tooLong = (field: string, bytes: number): Problem => ({
+  field,
+  message: `Too long: may not be more than ${bytes} bytes`,
+  reason: 'FieldValueTooLong',
+});
+
 /** Path of a map's entry, or of a list's: `labels[app]`, `containers[0]`. */
 export const at = (field: string, index: string | number): string => `${field}[${index}]`;
 

@@ -5,6 +5,7 @@
  *
  * The walk finds what Kubernetes' strict decoding finds: unknown fields and wrong types; and required fields.
  */
+import { base64Fault } from './base64.js';
 import { isMap } from './json.js';
 import { at, notSupported, required, type Problem } from './problem.js';
 
@@ -27,6 +28,8 @@ export const STRING: Schema = { type: 'string' };
 export const BOOLEAN: Schema = { type: 'boolean' };
 export const INT32: Schema = { type: 'integer', format: 'int32' };
 export const INT64: Schema = { type: 'integer', format: 'int64' };
+/** Bytes, in base64. */
+export const BYTES: Schema = { type: 'string', format: 'byte' };
 export const TIME: Schema = { type: 'string', format: 'date-time' };
 export const QUANTITY: Schema = { format: 'quantity' };
 export const INT_OR_STRING: Schema = { format: 'int-or-string' };
@@ -152,6 +155,13 @@ export function checkSchema(value: unknown, schema: Schema, field = ''): Problem
         reason: 'FieldValueTypeInvalid',
       },
     ];
+  }
+  if (schema.format === 'byte') {
+    const fault = base64Fault(value as string);
+    if (fault >= 0)
+      return [
+        { field, message: `illegal base64 data at input byte ${fault}`, reason: 'FieldValueTypeInvalid' },
+      ];
   }
   if (schema.enum && value !== '' && !schema.enum.includes(value as string)) {
     return [notSupported(field, value, schema.enum)];

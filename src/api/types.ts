@@ -5,48 +5,10 @@
  * Source: https://kubernetes.io/docs/reference/kubernetes-api/
  */
 
-/** metadata of every object. */
-export interface ObjectMeta {
-  name: string;
-  namespace?: string;
-  generateName?: string;
-  uid?: string;
-  /** The store's revision at which this object was last written, in decimal. */
-  resourceVersion?: string;
-  generation?: number;
-  /** RFC 3339, whole seconds, UTC. */
-  creationTimestamp?: string;
-  deletionTimestamp?: string;
-  deletionGracePeriodSeconds?: number;
-  labels?: Record<string, string>;
-  annotations?: Record<string, string>;
-  ownerReferences?: OwnerReference[];
-  finalizers?: string[];
-}
+import type { ApiObject, Condition, ObjectReference } from './object-meta.js';
 
-export interface OwnerReference {
-  apiVersion: string;
-  kind: string;
-  name: string;
-  uid: string;
-  controller?: boolean;
-  blockOwnerDeletion?: boolean;
-}
-
-/** What all objects share. */
-export interface ApiObject {
-  apiVersion: string;
-  kind: string;
-  metadata: ObjectMeta;
-}
-
-export interface Condition {
-  type: string;
-  status: 'True' | 'False' | 'Unknown';
-  reason?: string;
-  message?: string;
-  lastTransitionTime?: string;
-}
+export type * from './object-meta.js';
+export type * from './plain-types.js';
 
 export interface Namespace extends ApiObject {
   spec?: { finalizers?: string[] };
@@ -264,13 +226,6 @@ export interface Service extends ApiObject {
     loadBalancer?: { ingress?: LoadBalancerIngress[] };
     conditions?: Condition[];
   };
-}
-
-export interface ObjectReference {
-  kind?: string;
-  namespace?: string;
-  name?: string;
-  uid?: string;
 }
 
 /** An endpoint of a slice. A condition left out counts as Kubernetes says: ready and serving true, terminating false. */

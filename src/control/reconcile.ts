@@ -22,6 +22,7 @@ import { assignPodCidrs } from './pod-cidrs.js';
 import { AddressPool } from './pod-addresses.js';
 import { emptySeat, schedule, sit, type Seat } from './schedule.js';
 import { reconcileServices, type ServiceOptions } from './services.js';
+import { objectsOf, type ControlView } from './view.js';
 
 export type { Change } from './change.js';
 
@@ -37,7 +38,7 @@ const FROM_REPORTS: ServiceOptions = { assumesReady: false, keeps: new Set() };
  * @returns      the changes, each object at most once; the view is unchanged
  */
 export function reconcile(
-  view: ClusterView,
+  view: ControlView,
   now: number,
   _seed: number,
   services: ServiceOptions = FROM_REPORTS,
@@ -80,20 +81,17 @@ function wantedNode(node: Node, cidr: Cidr | undefined, now: number): Node {
 }
 
 /** A namespace that is being deleted takes along what is in it, and goes when that is gone. */
-function endNamespaces({ namespaces, pods, services, endpointSlices, endpoints }: ClusterView): Change[] {
-  return namespaces
-    .filter((namespace) => namespace.metadata.deletionTimestamp)
-    .flatMap((namespace): Change[] => {
-      const inside = [pods, services, endpointSlices, endpoints].flatMap((list) =>
-        (list as readonly ApiObject[]).filter(
-          (object) => object.metadata.namespace === namespace.metadata.name,
-        ),
-      );
-      if (inside.length === 0) return [{ type: 'remove', object: namespace }];
-      return inside
-        .filter((object) => !object.metadata.deletionTimestamp)
-        .map((object) => ({ type: 'delete', object }));
-    });
+function endNamespaces(view: ControlView): Change[] {
+  const ending = view.namespaces.filter((namespace) => namespace.metadata.deletionTimestamp);
+  if (ending.length === 0) return [];
+  const objects = objectsOf(view);
+  return ending.flatMap((namespace): Change[] => {
+    const inside = objects.filter((object) => object.metadata.namespace === namespace.metadata.name);
+    if (inside.length === 0) return [{ type: 'remove', object: namespace }];
+    return inside
+      .filter((object) => !object.metadata.deletionTimestamp)
+      .map((object) => ({ type: 'delete', object }));
+  });
 }
 
 function reconcilePods(

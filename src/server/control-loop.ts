@@ -6,30 +6,20 @@
  */
 import type { Logger } from 'pino';
 import { ApiError } from '../api/error.js';
-import { ENDPOINT_SLICE, ENDPOINTS, LAB, NAMESPACE, NODE, POD, SERVICE, type Kind } from '../api/kinds.js';
-import type {
-  ApiObject,
-  ClusterView,
-  Endpoints,
-  EndpointSlice,
-  Lab,
-  Namespace,
-  Node,
-  Pod,
-  Service,
-} from '../api/types.js';
+import { KINDS, LAB, type Kind } from '../api/kinds.js';
+import type { ApiObject, Lab } from '../api/types.js';
 import { reconcileApiService } from '../control/api-service.js';
 import { compareCreation } from '../control/order.js';
 import { reconcile } from '../control/reconcile.js';
+import { reconcileServiceAccounts } from '../control/service-accounts.js';
 import { ServiceMemo } from '../control/service-memo.js';
+import { controlView } from '../control/view.js';
 import { prefixOf, REGISTRY } from './registry/place.js';
 import type { Registry } from './registry/registry.js';
 import { DEFAULT_LAB } from './registry/stored-objects.js';
 import { StoreError } from './store/store.js';
 
 const RETRY_MS = 1000;
-
-const KINDS: readonly Kind[] = [NAMESPACE, NODE, POD, SERVICE, ENDPOINT_SLICE, ENDPOINTS, LAB];
 
 export interface ControlLoop {
   /** Stop; resolves when the last write is done. */
@@ -64,24 +54,17 @@ export async function startControlLoop(
   let retry: NodeJS.Timeout | undefined;
   let idle = (): void => {};
 
-  const list = <T extends ApiObject>(kind: Kind): T[] => [...objects.get(kind)!.values()] as T[];
-  const view = (): ClusterView => ({
-    lab: list<Lab>(LAB).sort(compareCreation)[0] ?? DEFAULT_LAB,
-    namespaces: list<Namespace>(NAMESPACE),
-    nodes: list<Node>(NODE),
-    pods: list<Pod>(POD),
-    services: list<Service>(SERVICE),
-    endpointSlices: list<EndpointSlice>(ENDPOINT_SLICE),
-    endpoints: list<Endpoints>(ENDPOINTS),
-  });
+  const list = (kind: Kind): ApiObject[] => [...objects.get(kind)!.values()];
+  const lab = (): Lab => (list(LAB) as Lab[]).sort(compareCreation)[0] ?? DEFAULT_LAB;
 
   const run = async (): Promise<void> => {
     while (isDirty && !isClosed) {
       isDirty = false;
-      const now = view();
+      const now = controlView(lab(), list);
       const changes = [
         ...reconcile(now, Date.now(), 0, { assumesReady: false, keeps: new Set(), memo }),
         ...reconcileApiService(now),
+        ...reconcileServiceAccounts(now),
       ];
       // Together, so that they are one flush to disk.
       const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));

@@ -10,7 +10,7 @@ export const REGISTRY = '/registry/';
 export const ALLOCATED = '/allocated/';
 
 /** Namespaces that are always there. */
-export const STANDARD_NAMESPACES = [DEFAULT_NAMESPACE, 'kube-system'];
+export const STANDARD_NAMESPACES = [DEFAULT_NAMESPACE, 'kube-node-lease', 'kube-public', 'kube-system'];
 
 /** Times a write begins again before it gives up; each time somebody else's write has succeeded. */
 export const MAX_ATTEMPTS = 50;
