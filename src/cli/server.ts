@@ -1,29 +1,73 @@
-/** `podwire server`: the API on a path socket, until SIGTERM. */
+/** `podwire server`: the API on a path socket, over TLS, or both, until SIGTERM. */
 
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { createLogger } from '../agent/log.js';
+import { parseListenAddress, type ListenAddress } from '../server/listen.js';
 import { createServer } from '../server/server.js';
 import { defineVerb, UsageError } from './verb.js';
 
+/** Below a user's home. */
+const STATE = ['.local', 'state', 'podwire'];
+
 export const server = defineVerb({
-  usage: ['server --socket PATH --data FOLDER'],
-  description: 'Serve the API on a path socket that only this user may open. Runs until SIGTERM.',
+  usage: ['server [--listen HOST:PORT] [--socket PATH] [--data FOLDER] [--write-kubeconfig FILE]'],
+  description:
+    'Serve the Kubernetes API: over TLS for who has the token, on a path socket for this user. Needs no root. It logs ' +
+    'JSON lines to standard error and runs until SIGTERM.',
   options: {
-    socket: { type: 'string', value: 'PATH', help: 'the socket to make' },
-    data: { type: 'string', value: 'FOLDER', help: 'where the store lives; made if it is missing' },
+    listen: {
+      type: 'string',
+      value: 'HOST:PORT',
+      help: 'where to listen with TLS; port 0: a free one, the same again next time',
+    },
+    socket: { type: 'string', value: 'PATH', help: 'the path socket to make' },
+    data: {
+      type: 'string',
+      value: 'FOLDER',
+      help: `where store and credentials live; made if it is missing (default: ${join('~', ...STATE)})`,
+    },
+    'write-kubeconfig': {
+      type: 'string',
+      value: 'FILE',
+      help: 'write how to come in, once requests are answered',
+    },
+    name: { type: 'string', value: 'NAME', help: 'the cluster in the kubeconfig (default: podwire)' },
   },
-  example: ['podwire server --socket /run/podwire/api.sock --data /var/lib/podwire'],
-  async run({ flags }) {
-    const { socket, data } = flags;
-    if (socket === undefined || data === undefined)
-      throw new UsageError('Both --socket and --data are needed');
+  example: [
+    'podwire server --listen 127.0.0.1:6443 --write-kubeconfig podwire.kubeconfig',
+    'podwire server --socket /run/podwire/api.sock --data /var/lib/podwire',
+  ],
+  async run({ flags, io }) {
+    const { socket, name = 'podwire' } = flags;
+    const listen = flags.listen === undefined ? undefined : listenAddress(flags.listen);
+    if (listen === undefined && socket === undefined)
+      throw new UsageError('Say where to listen: --listen 127.0.0.1:6443, or --socket PATH');
+    const kubeconfig = flags['write-kubeconfig'];
+    if (kubeconfig !== undefined && listen === undefined)
+      throw new UsageError('--write-kubeconfig needs --listen: a kubeconfig names a port');
+    if (!/^[a-zA-Z0-9]([-.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$/.test(name))
+      throw new UsageError(`Cannot use --name "${name}": letters, digits, hyphens and dots`);
+    const data = resolve(flags.data ?? join(io.env['HOME'] ?? homedir(), ...STATE));
     const log = createLogger({ process: 'server' });
-    const ended = new Promise<string>((resolve) => {
-      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+    const ended = new Promise<string>((done) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done(signal));
     });
-    const api = await createServer({ data, socketPath: socket, log });
-    log.info({ socket, data }, 'Server started');
+    const api = await createServer({
+      data,
+      log,
+      ...(socket !== undefined && { socketPath: socket }),
+      ...(listen && { listen }),
+      ...(kubeconfig !== undefined && { kubeconfig: { path: resolve(kubeconfig), name } }),
+    });
     log.info({ signal: await ended }, 'Server ends');
     await api.close();
     return 0;
   },
 });
+
+function listenAddress(text: string): ListenAddress {
+  const address = parseListenAddress(text);
+  if (address) return address;
+  throw new UsageError(`Cannot listen on "${text}"; need HOST:PORT, for example 127.0.0.1:6443`);
+}

@@ -105,6 +105,7 @@ async function start(plan: LabPlan, timeoutMs: number, io: Io): Promise<number> 
       .map((line) => `  ${podwire} ${line}\n`)
       .join('')}`,
   );
+  io.stdout.write(`\nFor kubectl:\n  export KUBECONFIG=${labPaths(plan.name).kubeconfig}\n`);
   const line = pathLine(io.env);
   if (line !== undefined) io.stdout.write(`\nTo have podwire on your PATH:\n  ${line}\n`);
   return 0;
@@ -134,7 +135,8 @@ function alreadyRunning(plan: LabPlan, { name, record }: KnownLab, io: Io): numb
       `Another lab "${name}" is running already; end it with podwire down --lab ${name}, or give this one another name with --lab`,
     );
   io.stdout.write(
-    `Lab ${name} is running already. ${podwire} status shows it; ${podwire} down removes it.\n`,
+    `Lab ${name} is running already. ${podwire} status shows it; ${podwire} down removes it.\n` +
+      `\nFor kubectl:\n  export KUBECONFIG=${labPaths(name).kubeconfig}\n`,
   );
   return 0;
 }

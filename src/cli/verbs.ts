@@ -24,6 +24,7 @@ export const VERBS: readonly VerbRow[] = [
   { name: 'delete', summary: 'delete objects', load: async () => (await import('./delete.js')).deleteVerb },
   { name: 'exec', summary: 'run a program in a pod or in a host', load: async () => (await import('./exec.js')).exec },
   { name: 'logs', summary: 'what a container wrote', load: async () => (await import('./logs.js')).logs },
+  { name: 'kubeconfig', summary: 'let kubectl in', load: async () => (await import('./kubeconfig.js')).kubeconfig },
   { name: 'explain', summary: 'what would happen to a packet, and why', load: async () => (await import('./explain.js')).explain },
   { name: 'tables', summary: 'what the data plane really knows', load: async () => (await import('./tables.js')).tables },
   { name: 'agent', summary: 'run one host', load: async () => (await import('./agent.js')).agent },

@@ -32,6 +32,7 @@ export const labPaths = (name: string) => {
     pid: join(dir, 'supervisor.pid'),
     processes: join(dir, 'processes.json'),
     serverSocket: join(dir, 'server.sock'),
+    kubeconfig: join(dir, 'kubeconfig'),
     store: join(dir, 'store'),
     log: (process: string) => join(dir, `${process}.log`),
     nodeSocket: (node: string) => agentPaths(name, node).socket,

@@ -19,7 +19,14 @@ export const serverOf = (record: LabRecord, podwire: readonly string[]): ChildSp
   const paths = labPaths(record.name);
   return {
     name: 'server',
-    argv: [...podwire, 'server', '--socket', paths.serverSocket, '--data', paths.store],
+    argv: [
+      ...[...podwire, 'server'],
+      ...['--socket', paths.serverSocket],
+      ...['--data', paths.store],
+      ...['--listen', '127.0.0.1:0'],
+      ...['--write-kubeconfig', paths.kubeconfig],
+      ...['--name', `podwire-${record.name}`],
+    ],
   };
 };
 

@@ -1,28 +1,48 @@
 /**
- * The server: the store, the API on a path socket, and control.
+ * The server: the store, the API on a path socket and over TLS, and control.
  *
- * Whoever can open the socket may do everything; so its mode is 0600. There is no other listener.
+ * Whoever can open the socket may do everything; so its mode is 0600. Whoever comes over TLS shows a token. There is no
+ * other listener.
  */
-import { lstatSync, mkdirSync, unlinkSync } from 'node:fs';
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
-import { connect } from 'node:net';
+import { mkdirSync } from 'node:fs';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerOptions as HttpOptions,
+} from 'node:http';
 import type { Logger } from 'pino';
+import { openCredentials } from './access/credentials.js';
+import { createTokenGate, OPEN_GATE } from './access/gate.js';
+import { formatKubeconfig } from './access/kubeconfig.js';
+import { createTlsServer } from './access/tls.js';
+import { writeFileWhole } from './access/write-file.js';
 import { startControlLoop } from './control-loop.js';
-import { createHandler } from './http/handler.js';
+import { createHandler, toApiError } from './http/handler.js';
+import { tlsRoute } from './http/tls-upgrade.js';
+import { serveUpgrades, type UpgradeRoute } from './http/upgrade.js';
+import { listenPath, listenTcp, urlOf, type ListenAddress } from './listen.js';
 import { watchAgents } from './liveness.js';
 import { Registry } from './registry/registry.js';
 import { openLmdbStore } from './store/lmdb-store.js';
 
 export interface ServerOptions {
-  /** Folder of the store; made when it is missing. */
+  /** Folder of the store and of the credentials; made when it is missing. */
   readonly data: string;
-  readonly socketPath: string;
+  /** A path socket for who may open it. */
+  readonly socketPath?: string;
+  /** A TCP port for who has a token. */
+  readonly listen?: ListenAddress;
+  /** A kubeconfig to write as soon as requests over TLS are answered. */
+  readonly kubeconfig?: { readonly path: string; readonly name: string };
   readonly log: Logger;
   /** Told once of an error after which the server is of no use; default: log it and end the process. */
   readonly fatal?: (error: unknown) => void;
 }
 
 export interface Server {
+  /** By which it is reached over TLS; undefined when it listens on no port. */
+  readonly url: string | undefined;
   /** Stop listening, end all watches, write what was accepted, close the store. */
   close(): Promise<void>;
 }
@@ -31,8 +51,14 @@ export interface Server {
 const REQUEST_TIMEOUT_MS = 60_000;
 /** Longer than clients keep idle connections (Go: 90 s), so that it is never we who close one that is just used. */
 const KEEP_ALIVE_MS = 120_000;
-/** Selectors and, later, whole command lines stand in URLs. */
-const MAX_HEADER_BYTES = 1 << 18;
+/** Selectors and whole command lines stand in URLs. */
+const MAX_HEADER_BYTES = 1 << 20;
+
+const HTTP_OPTIONS: HttpOptions = {
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  maxHeaderSize: MAX_HEADER_BYTES,
+};
 
 /** Start the server. When the promise is fulfilled it answers. */
 export async function createServer(options: ServerOptions): Promise<Server> {
@@ -43,72 +69,77 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       log.fatal({ err: error }, 'the server ends itself');
       process.exit(1);
     });
-  await makeRoom(socketPath);
-  mkdirSync(data, { recursive: true, mode: 0o700 });
-  const store = openLmdbStore({ path: data });
-  const registry = new Registry(store);
-  await registry.createStandards();
-  const control = await startControlLoop(registry, log, fatal);
-  const agents = watchAgents(registry, log);
-  const http = createHttpServer(
-    { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES },
-    createHandler(registry, log),
-  );
-  http.on('request', (request) => agents.seen(request));
-  const closeAll = async (): Promise<void> => {
-    agents.close();
-    await control.close();
-    registry.close();
-    await store.close();
+  /** What ends what was begun: last begun, first ended. */
+  const endings: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of endings.reverse()) await end();
   };
   try {
-    await listen(http, socketPath);
+    mkdirSync(data, { recursive: true, mode: 0o700 });
+    const credentials = openCredentials(data, Date.now());
+    const store = openLmdbStore({ path: data });
+    endings.push(() => store.close());
+    const registry = new Registry(store);
+    endings.push(() => registry.close());
+    await registry.createStandards();
+    const control = await startControlLoop(registry, log, fatal);
+    endings.push(() => control.close());
+    const agents = watchAgents(registry, log);
+    endings.push(() => agents.close());
+
+    const failed = (cause: unknown, { method, url }: IncomingMessage) => {
+      const error = toApiError(cause);
+      if (error.code >= 500) log.error({ err: cause, method, url }, 'request failed');
+      return error;
+    };
+    const admitted = (request: IncomingMessage): void => agents.seen(request);
+    /** Connections that become something else, whichever way they come. */
+    const upgrades: UpgradeRoute[] = [];
+
+    const tls = await createTlsServer(credentials, registry.objects, options.listen?.host, HTTP_OPTIONS);
+    endings.push(() => tls.close());
+    const gate = createTokenGate({ token: credentials.token, names: tls.names });
+    tls.server.on('request', createHandler({ registry, gate, admitted, failed }));
+    const overTls = serveUpgrades(tls.server, gate, upgrades, failed);
+    endings.push(() => overTls.close());
+
+    if (socketPath !== undefined) {
+      const http = createHttpServer(
+        HTTP_OPTIONS,
+        createHandler({ registry, gate: OPEN_GATE, admitted, failed }),
+      );
+      const routes = [tlsRoute(tls.server), ...upgrades];
+      const onPath = serveUpgrades(http, OPEN_GATE, routes, failed);
+      await listenPath(http, socketPath);
+      http.on('error', fatal);
+      endings.push(() => onPath.close());
+      endings.push(() => stop(http));
+    }
+    // Connections over the path socket end with the TLS server too, though it listens nowhere.
+    endings.push(() => tls.server.closeAllConnections());
+    let url: string | undefined;
+    if (options.listen) {
+      const port = await listenTcp(tls.server, options.listen, data);
+      tls.server.on('error', fatal);
+      endings.push(() => stop(tls.server));
+      url = urlOf({ host: options.listen.host, port });
+      if (options.kubeconfig) {
+        const { path, name } = options.kubeconfig;
+        const { authority, token } = credentials;
+        writeFileWhole(path, formatKubeconfig({ name, url, authority, token }));
+      }
+    }
+    log.info({ socketPath, url, data, revision: store.revision }, 'the API answers');
+    return { url, close };
   } catch (error) {
-    await closeAll();
+    await close();
     throw error;
   }
-  http.on('error', fatal);
-  log.info({ socketPath, data, revision: store.revision }, 'the API answers');
-  return {
-    async close() {
-      const closed = new Promise((resolve) => http.close(resolve));
-      http.closeAllConnections();
-      await closed;
-      await closeAll();
-    },
-  };
 }
 
-/** Take away the socket that a server left which was killed. @throws Error when one still answers there */
-async function makeRoom(socketPath: string): Promise<void> {
-  const stat = lstatSync(socketPath, { throwIfNoEntry: false });
-  if (!stat) return;
-  if (!stat.isSocket())
-    throw new Error(`Cannot listen on "${socketPath}": there is something that is no socket`);
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const socket = connect(socketPath);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-  if (isAlive) throw new Error(`Cannot listen on "${socketPath}": another server answers there`);
-  unlinkSync(socketPath);
-}
-
-function listen(http: HttpServer, socketPath: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    http.once('error', reject);
-    // bind() happens inside of listen(), so the socket never has another mode.
-    const umask = process.umask(0o177);
-    try {
-      http.listen(socketPath, () => {
-        http.off('error', reject);
-        resolve();
-      });
-    } finally {
-      process.umask(umask);
-    }
-  });
+/** Take no more connections, end those there are. */
+async function stop(server: Pick<HttpServer, 'close' | 'closeAllConnections'>): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  await closed;
 }

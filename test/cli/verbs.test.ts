@@ -40,7 +40,7 @@ t.test('bad usage of any verb is exit code 2 before anything is touched', async 
     [['exec', 'a', '--node', 'b'], /Where\?/],
     [['exec', 'a', '--'], /Which command\?/],
     [['logs', 'a', '--tail', 'x'], /Cannot read --tail/],
-    [['server'], /Both --socket and --data/],
+    [['server'], /Say where to listen/],
     [['supervise'], /Which lab\?/],
   ] as const) {
     const io = testIo();

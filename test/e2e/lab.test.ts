@@ -1,6 +1,6 @@
 /** A lab as a user meets it: the real program, real namespaces, real packets. */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,6 +70,20 @@ t.test('a lab', { skip: needsRoot() }, async (t) => {
     );
     for (const { agentPid } of nodes) t.ok(existsSync(`/proc/${agentPid}`));
     t.ok(pods.every(({ ready }) => ready));
+  });
+
+  await t.test('lets in over TLS who has its kubeconfig', async (t) => {
+    const text = must('kubeconfig', '--lab', lab);
+    const word = (name: string): string => new RegExp(`${name}: (.*)`).exec(text)![1]!;
+    const ca = join(run, 'ca.crt');
+    writeFileSync(ca, Buffer.from(word('certificate-authority-data'), 'base64'));
+    const url = `${word('server')}/api/v1/nodes`;
+    const curl = (token: string): string =>
+      output(['curl', '-sS', '--cacert', ca, '-H', `Authorization: Bearer ${token}`, url]);
+    t.match(curl(word('token')), /"kind":"NodeList"/);
+    t.match(curl('wrong'), /"code":401/);
+    t.match(text, `current-context: podwire-${lab}`);
+    t.equal(statSync(join(run, lab, 'kubeconfig')).mode & 0o777, 0o600);
   });
 
   await t.test('carries ping and HTTP on one host and between two', async (t) => {

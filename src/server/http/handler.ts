@@ -2,12 +2,12 @@
  * Requests → the registry. One function a method; all errors end here, as a Status.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { Logger } from 'pino';
 import { ApiError, badRequest, expired, statusOf, type Status } from '../../api/error.js';
 import { isMap, mergePatch } from '../../api/json.js';
 import { apiVersionOf } from '../../api/kinds.js';
 import { parseFieldSelector, parseLabelSelector } from '../../api/selector.js';
 import type { ApiObject } from '../../api/types.js';
+import type { Gate } from '../access/gate.js';
 import type { WriteOptions } from '../registry/decode-body.js';
 import type { DeleteOptions } from '../registry/deletion.js';
 import type { Place } from '../registry/place.js';
@@ -28,13 +28,20 @@ interface Exchange {
   readonly query: URLSearchParams;
 }
 
-/** The listener of the API's HTTP server. */
-export function createHandler(registry: Registry, log: Logger): RequestListener {
+export interface HandlerOptions {
+  readonly registry: Registry;
+  readonly gate: Gate;
+  /** Told of each request that the gate has let in. */
+  admitted(request: IncomingMessage): void;
+  /** Turns what went wrong with a request into the answer, and keeps a note of it. */
+  failed(cause: unknown, request: IncomingMessage): ApiError;
+}
+
+/** The listener of an HTTP server of the API. */
+export function createHandler(options: HandlerOptions): RequestListener {
   return (request, response) => {
-    handle(registry, request, response).catch((cause: unknown) => {
-      const error = toApiError(cause);
-      if (error.code >= 500)
-        log.error({ err: cause, method: request.method, url: request.url }, 'request failed');
+    handle(options, request, response).catch((cause: unknown) => {
+      const error = options.failed(cause, request);
       if (response.headersSent) response.destroy();
       else {
         // What is left of a body that was refused is not read.
@@ -45,7 +52,8 @@ export function createHandler(registry: Registry, log: Logger): RequestListener 
   };
 }
 
-function toApiError(cause: unknown): ApiError {
+/** What a client is told of something that went wrong. */
+export function toApiError(cause: unknown): ApiError {
   if (cause instanceof ApiError) return cause;
   if (cause instanceof CompactedError)
     return expired(`The provided continue parameter is too old: ${cause.message}`);
@@ -57,7 +65,13 @@ function toApiError(cause: unknown): ApiError {
   );
 }
 
-async function handle(registry: Registry, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(
+  { registry, gate, admitted }: HandlerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  await gate.admit(request);
+  admitted(request);
   const url = parseUrl(request.url ?? '/');
   if (HEALTH_PATHS.includes(url.pathname)) {
     response.writeHead(200, { 'content-type': 'text/plain' });
