@@ -14,6 +14,7 @@ import type { ClusterView, Pod, PodStatus } from '../api/types.js';
 import { podMtu } from '../compile/compile.js';
 import { nodeAddresses } from '../compile/node-addresses.js';
 import type { Offload } from '../sys/tap.js';
+import { createApiRelay } from './api-relay.js';
 import { serveAgentApi } from './api/http.js';
 import { openHostSide } from './host-side.js';
 import { takeLock } from './lock.js';
@@ -92,6 +93,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       facts.viewProblem = undefined;
       facts.runtime?.sync(ourPods(facts));
       await facts.hostSide?.sync(facts.view);
+      facts.apiRelay?.sync();
     } catch (error) {
       facts.viewProblem = `Cannot put the newest objects into force: ${messageOf(error)}`;
       log.error({ err: error }, facts.viewProblem);
@@ -223,6 +225,13 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     endings.add('host state', () => hostSide.close());
     await hostSide.sync(facts.view!);
     facts.hostSide = hostSide;
+    if (source.connectToApi) {
+      const connect = source.connectToApi.bind(source);
+      const relay = createApiRelay({ netns, address: addresses.gateway, connect, log });
+      endings.add('the API relay', () => relay.close());
+      relay.sync();
+      facts.apiRelay = relay;
+    }
 
     await ending.orEnd(published);
 

@@ -5,6 +5,7 @@ import { ApiError, badRequest, notFound } from '../api/error.js';
 import { POD } from '../api/kinds.js';
 import { isReady } from '../api/node.js';
 import type { ClusterView, Node, Pod, PodStatus } from '../api/types.js';
+import type { ApiRelay } from './api-relay.js';
 import type { Shown } from './api/http.js';
 import type { HostSide, HostSideStatus } from './host-side.js';
 import type { PacketPath } from './parts.js';
@@ -31,6 +32,7 @@ export interface AgentFacts {
   path?: PacketPath;
   runtime?: PodRuntime;
   hostSide?: HostSide;
+  apiRelay?: ApiRelay;
   /** What the pods' runtime said last, by uid. */
   readonly statuses: Map<string, PodStatus>;
 }
@@ -89,6 +91,7 @@ const problemsOf = (facts: AgentFacts): string[] => [
   ...(facts.viewProblem === undefined ? [] : [facts.viewProblem]),
   ...(facts.path?.status().problems ?? []),
   ...(facts.hostSide?.problems() ?? []),
+  ...(facts.apiRelay?.problems() ?? []),
 ];
 
 const statusOf = (facts: AgentFacts): AgentStatus => ({

@@ -16,6 +16,7 @@ import type { ClusterSource } from '../agent/source/source.js';
 import { checkDnsLabel, checkDnsSubdomain } from '../api/rules.js';
 import { AGENT_USER } from '../api/types.js';
 import { createClient } from '../client/client.js';
+import { connectToTls } from '../client/relay.js';
 import type { Offload } from '../sys/tap.js';
 import { CommandError, defineVerb, UsageError } from './verb.js';
 
@@ -117,6 +118,7 @@ function makeSource(
     throw new UsageError('Say where the objects come from: --server SOCKET or --objects FILE…');
   return createServerSource({
     client: createClient({ socketPath: server, userAgent: AGENT_USER + node }),
+    connectToApi: () => connectToTls(server),
     name: `server ${server}`,
     lab,
     log,

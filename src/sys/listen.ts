@@ -3,8 +3,8 @@
  * calls; Node puts its server on the fd with `server.listen({ fd })`, which also calls listen(2). Never
  * `server.listen(port, '0.0.0.0')` inside: that binds in the process's own namespace. IPv4 only.
  */
-import { EADDRINUSE, must } from './errno.js';
-import { SIN_FAMILY, SIN_PORT, SOCKADDR_IN_SIZE } from './layout.js';
+import { EADDRINUSE, EADDRNOTAVAIL, must } from './errno.js';
+import { SIN_ADDRESS, SIN_FAMILY, SIN_PORT, SOCKADDR_IN_SIZE } from './layout.js';
 import * as io from './io.js';
 import * as libc from './libc.js';
 import { addressOf } from './memory.js';
@@ -15,20 +15,26 @@ const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 
+const BIND_ADVICE = new Map([
+  [EADDRINUSE, 'another program there listens on it'],
+  [EADDRNOTAVAIL, 'that host has no such address'],
+]);
+
 const sockaddr = Buffer.from(new ArrayBuffer(SOCKADDR_IN_SIZE));
 const sockaddrAddress = addressOf(sockaddr);
 const one = new Int32Array([1]);
 const oneAddress = addressOf(one);
 
 /**
- * Make a TCP socket and bind it to a port on all IPv4 addresses.
+ * Make a TCP socket and bind it to a port.
  *
- * @param netns  name under /run/netns or absolute path; undefined: here
- * @param port   1..65535, or 0 for any free one
- * @returns      the fd, non-blocking and close-on-exec; the caller owns it
+ * @param netns    name under /run/netns or absolute path; undefined: here
+ * @param port     1..65535, or 0 for any free one
+ * @param address  an IPv4 address of that namespace as a word; 0: all of them
+ * @returns        the fd, non-blocking and close-on-exec; the caller owns it
  * @throws {SysError} EADDRINUSE when another socket of that namespace listens on the port
  */
-export function bindTcp(netns: string | undefined, port: number): number {
+export function bindTcp(netns: string | undefined, port: number, address = 0): number {
   const action = `bind TCP port ${port}` + (netns === undefined ? '' : ` in network namespace "${netns}"`);
   return inNetns(netns, () => {
     const type = SOCK_STREAM | libc.O_NONBLOCK | libc.O_CLOEXEC;
@@ -42,10 +48,11 @@ export function bindTcp(netns: string | undefined, port: number): number {
       sockaddr.fill(0);
       sockaddr.writeUInt16LE(AF_INET, SIN_FAMILY);
       sockaddr.writeUInt16BE(port, SIN_PORT);
+      sockaddr.writeInt32BE(address | 0, SIN_ADDRESS);
       must(libc.check(libc.bind(fd, sockaddrAddress, SOCKADDR_IN_SIZE)), (errno) => ({
         action,
         call: 'bind',
-        advice: errno === EADDRINUSE ? 'another program there listens on it' : undefined,
+        advice: BIND_ADVICE.get(errno),
       }));
       return fd;
     } catch (error) {

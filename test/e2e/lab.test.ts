@@ -83,6 +83,18 @@ t.test('a lab', { skip: needsRoot() }, async (t) => {
     t.match(curl(word('token')), /"kind":"NodeList"/);
     t.match(curl('wrong'), /"code":401/);
     t.match(text, `current-context: podwire-${lab}`);
+    const script =
+      'cat > /root/ca.crt; exec curl -sS -m 10 --cacert /root/ca.crt -H "Authorization: Bearer $1" "$2"';
+    const fromPod = (pod: string, address: string, key: string): string =>
+      output(
+        argv('exec', pod, '--lab', lab, '--', 'sh', '-c', script, 'sh', key, `https://${address}/version`),
+        readFileSync(ca, 'utf8'),
+        env,
+      );
+    for (const pod of ['client', 'peer']) {
+      t.match(fromPod(pod, '10.96.0.1', word('token')), /gitVersion/, `${pod} reaches the API`);
+      t.match(fromPod(pod, '10.96.0.1', 'wrong'), /"code":401/, `${pod} needs the token`);
+    }
     t.equal(statSync(join(run, lab, 'kubeconfig')).mode & 0o777, 0o600);
   });
 

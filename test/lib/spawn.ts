@@ -57,8 +57,8 @@ export function runSync(
 }
 
 /** Run a program that must succeed; what it printed. */
-export function output(argv: readonly string[], input?: string): string {
-  const result = runSync(argv, { input });
+export function output(argv: readonly string[], input?: string, env?: NodeJS.ProcessEnv): string {
+  const result = runSync(argv, { input, env });
   if (result.status !== 0)
     throw new Error(`\`${argv.join(' ')}\` ended with ${result.status ?? result.signal}: ${result.stderr}`);
   return result.stdout;

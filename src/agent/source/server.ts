@@ -3,6 +3,7 @@
  *
  * When the server is away, what was known stays in force and reports wait; when it is back, the newest of them go out.
  */
+import type { Socket } from 'node:net';
 import { ApiError } from '../../api/error.js';
 import { equal } from '../../api/json.js';
 import { ENDPOINT_SLICE, LAB, NAMESPACE, NODE, POD, SERVICE } from '../../api/kinds.js';
@@ -19,6 +20,8 @@ import type { ClusterSource } from './source.js';
 
 export interface ServerSourceOptions {
   client: Client;
+  /** A raw connection to the TLS side of its API. */
+  connectToApi?(): Promise<Socket>;
   /** The server in words. */
   name: string;
   /** The lab's name when the server has no Lab object. */
@@ -43,7 +46,8 @@ const afresh = async (send: () => Promise<void>): Promise<void> => {
 };
 
 /** Watch a server. */
-export const createServerSource = ({ client, name, lab, log }: ServerSourceOptions): ClusterSource => {
+export const createServerSource = (options: ServerSourceOptions): ClusterSource => {
+  const { client, name, lab, log, connectToApi } = options;
   const outbox = createOutbox();
   const informers: Informer<never>[] = [];
   /** Lists that are not up to date, and why. */
@@ -111,6 +115,7 @@ export const createServerSource = ({ client, name, lab, log }: ServerSourceOptio
   return {
     name,
     saysAddresses: false,
+    ...(connectToApi && { connectToApi }),
     async start(changed) {
       const labs = follow<Lab>(LAB);
       const namespaces = follow(NAMESPACE);

@@ -2,6 +2,7 @@
  * Where an agent learns what the cluster is, and where it says what became of it: a server that it watches, or
  * files on this host.
  */
+import type { Socket } from 'node:net';
 import type { ClusterView, Node, Pod, PodStatus } from '../../api/types.js';
 
 export interface ClusterSource {
@@ -20,6 +21,8 @@ export interface ClusterSource {
   podRemoved(pod: Pod): void;
   /** Say how the node is; makes its object if there is none. */
   reportNode(node: Node): void;
+  /** A raw connection to the TLS side of the server's API; absent where there is no server. */
+  connectToApi?(): Promise<Socket>;
   /** What is wrong with the source now: the file that does not parse, the server that does not answer. */
   problems(): string[];
   /** Deliver what is waiting, for a moment; then end. */
