@@ -17,6 +17,13 @@ export interface Column<T extends ApiObject = ApiObject> {
   value(object: T, now: number): string | number;
 }
 
+/** Paths of the fields that autoscaling/v1 Scale shows; `selector` is a LabelSelector, which Scale has as text. */
+export interface Scale {
+  readonly specReplicas: readonly string[];
+  readonly statusReplicas: readonly string[];
+  readonly selector: readonly string[];
+}
+
 export interface Kind<T extends ApiObject = ApiObject> {
   /** '' for the core group. */
   readonly group: string;
@@ -30,6 +37,8 @@ export interface Kind<T extends ApiObject = ApiObject> {
   readonly categories?: readonly string[];
   readonly namespaced: boolean;
   readonly subresources: readonly string[];
+  /** For kinds with a subresource `scale`: where its numbers stand. */
+  readonly scale?: Scale;
   readonly schema: Schema;
   readonly columns: readonly Column<T>[];
   /** Fields that a field selector may name, beside metadata.name and metadata.namespace. */

@@ -3,6 +3,9 @@
  * on the command line. To add a kind: a file beside this one, and a line here.
  */
 import { CONFIG_MAP } from './config-map.js';
+import { CONTROLLER_REVISION } from './controller-revision.js';
+import { DAEMON_SET } from './daemon-set.js';
+import { DEPLOYMENT } from './deployment.js';
 import { ENDPOINT_SLICE } from './endpoint-slice.js';
 import { ENDPOINTS } from './endpoints.js';
 import { EVENT } from './event.js';
@@ -12,14 +15,19 @@ import { LEASE } from './lease.js';
 import { NAMESPACE } from './namespace.js';
 import { NODE } from './node.js';
 import { POD } from './pod.js';
+import { REPLICA_SET } from './replica-set.js';
 import { SECRET } from './secret.js';
 import { SERVICE_ACCOUNT } from './service-account.js';
 import { SERVICE } from './service.js';
+import { STATEFUL_SET } from './stateful-set.js';
 import type { ApiObject } from './types.js';
 
 export { apiVersionOf, type Column, type Kind } from './kind.js';
 export {
   CONFIG_MAP,
+  CONTROLLER_REVISION,
+  DAEMON_SET,
+  DEPLOYMENT,
   ENDPOINT_SLICE,
   ENDPOINTS,
   EVENT,
@@ -28,9 +36,11 @@ export {
   NAMESPACE,
   NODE,
   POD,
+  REPLICA_SET,
   SECRET,
   SERVICE,
   SERVICE_ACCOUNT,
+  STATEFUL_SET,
 };
 
 export const KINDS: readonly Kind[] = [
@@ -45,6 +55,11 @@ export const KINDS: readonly Kind[] = [
   SERVICE_ACCOUNT,
   EVENT,
   LEASE,
+  DEPLOYMENT,
+  REPLICA_SET,
+  STATEFUL_SET,
+  DAEMON_SET,
+  CONTROLLER_REVISION,
   LAB,
 ];
 

@@ -43,6 +43,8 @@ export interface Condition {
   reason?: string;
   message?: string;
   lastTransitionTime?: string;
+  /** Of a Deployment: when the reason or the message last changed. */
+  lastUpdateTime?: string;
 }
 
 /** Another object, as events, endpoints and the like point at it. */

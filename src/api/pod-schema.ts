@@ -140,49 +140,52 @@ const CONTAINERS = listOf(object(CONTAINER_FIELDS, ['name']), 'name');
 const KEYS_TO_PATHS = listOf(object({ key: STRING, path: STRING, mode: INT32 }, ['key', 'path']));
 const VOLUME_FILES = { defaultMode: INT32, optional: BOOLEAN, items: KEYS_TO_PATHS };
 
-const VOLUMES = listOf(
-  object(
-    {
-      name: STRING,
-      emptyDir: object({ medium: STRING, sizeLimit: QUANTITY }),
-      configMap: object({ ...VOLUME_FILES, name: STRING }),
-      secret: object({ ...VOLUME_FILES, secretName: STRING }),
-      hostPath: object({ path: STRING, type: STRING }, ['path']),
-      projected: object({ defaultMode: INT32, sources: listOf(ANY) }),
-      downwardAPI: object({ defaultMode: INT32, items: listOf(ANY) }),
-      persistentVolumeClaim: object({ claimName: STRING, readOnly: BOOLEAN }, ['claimName']),
-      ...Object.fromEntries(
-        [
-          'awsElasticBlockStore',
-          'azureDisk',
-          'azureFile',
-          'cephfs',
-          'cinder',
-          'csi',
-          'ephemeral',
-          'fc',
-          'flexVolume',
-          'flocker',
-          'gcePersistentDisk',
-          'gitRepo',
-          'glusterfs',
-          'image',
-          'iscsi',
-          'nfs',
-          'photonPersistentDisk',
-          'portworxVolume',
-          'quobyte',
-          'rbd',
-          'scaleIO',
-          'storageos',
-          'vsphereVolume',
-        ].map((source) => [source, ANY]),
-      ),
-    },
-    ['name'],
+const VOLUMES: Schema = {
+  ...listOf(
+    object(
+      {
+        name: STRING,
+        emptyDir: object({ medium: STRING, sizeLimit: QUANTITY }),
+        configMap: object({ ...VOLUME_FILES, name: STRING }),
+        secret: object({ ...VOLUME_FILES, secretName: STRING }),
+        hostPath: object({ path: STRING, type: STRING }, ['path']),
+        projected: object({ defaultMode: INT32, sources: listOf(ANY) }),
+        downwardAPI: object({ defaultMode: INT32, items: listOf(ANY) }),
+        persistentVolumeClaim: object({ claimName: STRING, readOnly: BOOLEAN }, ['claimName']),
+        ...Object.fromEntries(
+          [
+            'awsElasticBlockStore',
+            'azureDisk',
+            'azureFile',
+            'cephfs',
+            'cinder',
+            'csi',
+            'ephemeral',
+            'fc',
+            'flexVolume',
+            'flocker',
+            'gcePersistentDisk',
+            'gitRepo',
+            'glusterfs',
+            'image',
+            'iscsi',
+            'nfs',
+            'photonPersistentDisk',
+            'portworxVolume',
+            'quobyte',
+            'rbd',
+            'scaleIO',
+            'storageos',
+            'vsphereVolume',
+          ].map((source) => [source, ANY]),
+        ),
+      },
+      ['name'],
+    ),
+    'name',
   ),
-  'name',
-);
+  retainKeys: true,
+};
 
 export const POD_SPEC = object(
   {

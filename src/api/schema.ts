@@ -21,6 +21,8 @@ export interface Schema {
   readonly enum?: readonly string[];
   /** The field that names an item of this list when two lists are merged; '' for a set of plain values. */
   readonly mergeKey?: string;
+  /** A strategic merge leaves of this map, or of this list's items, only the fields that the patch names in `$retainKeys`. */
+  readonly retainKeys?: boolean;
   readonly description?: string;
 }
 
@@ -87,6 +89,7 @@ export const CONDITIONS = listOf(
       reason: STRING,
       message: STRING,
       lastTransitionTime: TIME,
+      lastUpdateTime: TIME,
       lastProbeTime: TIME,
       lastHeartbeatTime: TIME,
       observedGeneration: INT64,

@@ -9,6 +9,7 @@ import type { ApiObject, Condition, ObjectReference } from './object-meta.js';
 
 export type * from './object-meta.js';
 export type * from './plain-types.js';
+export type * from './workload-types.js';
 
 export interface Namespace extends ApiObject {
   spec?: { finalizers?: string[] };
