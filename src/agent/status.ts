@@ -141,7 +141,8 @@ export const showAgent = (facts: AgentFacts): Shown => ({
       ({ metadata }) => metadata.name === name && (metadata.namespace ?? 'default') === namespace,
     );
     if (!pod) throw notFound(POD, name);
-    const containers = pod.spec.containers.map((container) => container.name);
+    const { containers: ours, initContainers = [] } = pod.spec;
+    const containers = [...ours, ...initContainers].map((container) => container.name);
     if (options.container !== undefined && !containers.includes(options.container))
       throw badRequest(
         `container ${options.container} is not valid for pod ${name}: it has ${containers.join(', ')}`,

@@ -2,9 +2,9 @@
  * Pod: the row.
  */
 import { parseAddress } from '../wire/address.js';
-import { age } from './age.js';
 import { clone, equal } from './json.js';
 import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
+import { podGatesText, podReadyText, podRestartsText, podStatusText } from './pod-columns.js';
 import { checkProbes, defaultProbes } from './pod-probe.js';
 import { POD_SPEC, POD_STATUS } from './pod-schema.js';
 import { at, forbidden, invalid, notSupported, required, type Problem } from './problem.js';
@@ -17,13 +17,13 @@ import {
   checkUnique,
 } from './rules.js';
 import { objectSchema } from './schema.js';
-import type { Container, ContainerPort, ContainerStatus, Pod, PodSpec } from './types.js';
+import type { Container, ContainerPort, Pod, PodSpec } from './types.js';
 
 /** How long a pod's programs have between SIGTERM and SIGKILL, unless the pod says otherwise. */
 const DEFAULT_GRACE_SECONDS = 30;
 
 /** Whether all of a pod's programs have ended for good. */
-export const isTerminal = (pod: Pod): boolean =>
+export const isTerminal = (pod: Pick<Pod, 'status'>): boolean =>
   pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 
 /** A port of a node's own address that leads to a pod of that node. */
@@ -57,38 +57,6 @@ export function hostPorts(pod: Pod): HostPort[] {
   );
 }
 
-/** The one word that `kubectl get pods` shows. k8s.io/kubernetes, pkg/printers/internalversion, printPod. */
-export function podStatusText(pod: Pod): string {
-  let text = pod.status?.reason || pod.status?.phase || 'Unknown';
-  let isRunning = false;
-  for (const { state, ready } of [...(pod.status?.containerStatuses ?? [])].reverse()) {
-    if (state?.waiting?.reason) text = state.waiting.reason;
-    else if (state?.terminated) {
-      const { reason, signal, exitCode } = state.terminated;
-      text = reason || (signal ? `Signal:${signal}` : `ExitCode:${exitCode}`);
-    } else if (ready && state?.running) isRunning = true;
-  }
-  if (text === 'Completed' && isRunning) text = isConditionTrue(pod, 'Ready') ? 'Running' : 'NotReady';
-  return pod.metadata.deletionTimestamp ? 'Terminating' : text;
-}
-
-const isConditionTrue = (pod: Pod, type: string): boolean =>
-  pod.status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ??
-  false;
-
-function restarts(pod: Pod, now: number): string | number {
-  const statuses = pod.status?.containerStatuses ?? [];
-  const count = statuses.reduce((sum, status) => sum + status.restartCount, 0);
-  const last = statuses
-    .map(lastFinish)
-    .filter((time) => time !== undefined)
-    .sort()
-    .at(-1);
-  return count > 0 && last ? `${count} (${age(last, now)} ago)` : count;
-}
-
-const lastFinish = (status: ContainerStatus): string | undefined => status.lastState?.terminated?.finishedAt;
-
 const wide = { priority: 1 as const };
 
 export const POD: Kind<Pod> = {
@@ -104,17 +72,14 @@ export const POD: Kind<Pod> = {
   schema: objectSchema({ spec: POD_SPEC, status: POD_STATUS }),
   columns: [
     NAME_COLUMN,
-    column('Ready', (pod) => {
-      const ready = (pod.status?.containerStatuses ?? []).filter((status) => status.ready).length;
-      return `${ready}/${pod.spec.containers.length}`;
-    }),
+    column('Ready', podReadyText),
     column('Status', podStatusText),
-    column('Restarts', restarts),
+    column('Restarts', podRestartsText),
     AGE_COLUMN,
     column('IP', (pod) => pod.status?.podIP ?? '<none>', wide),
     column('Node', (pod) => pod.spec.nodeName ?? '<none>', wide),
     column('Nominated Node', () => '<none>', wide),
-    column('Readiness Gates', () => '<none>', wide),
+    column('Readiness Gates', podGatesText, wide),
   ],
   selectable: [
     'spec.nodeName',
@@ -204,10 +169,11 @@ function isLatest(image: string): boolean {
 /** Rules for a pod's spec, also that of a template. */
 export function checkPodSpec(spec: PodSpec, field: string): Problem[] {
   const problems: Problem[] = [];
-  const initContainers = ((spec as PodSpec & Record<string, unknown>)['initContainers'] ?? []) as Container[];
+  const { initContainers = [] } = spec;
   if (spec.containers.length === 0) problems.push(required(`${field}.containers`));
   problems.push(...checkContainers(spec.containers, `${field}.containers`));
   problems.push(...checkContainers(initContainers, `${field}.initContainers`));
+  problems.push(...checkInitContainers(initContainers, `${field}.initContainers`));
   problems.push(...checkHostPorts(spec, `${field}.containers`));
   const all: [Container, string][] = [
     ...spec.containers.map((c, i): [Container, string] => [c, at(`${field}.containers`, i)]),
@@ -268,6 +234,22 @@ function checkContainers(containers: readonly Container[], field: string): Probl
             ],
       ),
     ];
+  });
+}
+
+/** A container that runs to its end has nothing to probe, and no hook. */
+function checkInitContainers(containers: readonly Container[], field: string): Problem[] {
+  return containers.flatMap((container, i) => {
+    const path = at(field, i);
+    const { restartPolicy } = container;
+    if (restartPolicy === 'Always') return [];
+    if (restartPolicy !== undefined)
+      return [notSupported(`${path}.restartPolicy`, restartPolicy, ['Always'])];
+    return (['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const).flatMap((name) =>
+      container[name]
+        ? [forbidden(`${path}.${name}`, 'may not be set for init containers without restartPolicy=Always')]
+        : [],
+    );
   });
 }
 

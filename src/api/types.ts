@@ -97,6 +97,8 @@ export interface Container {
   livenessProbe?: Probe;
   readinessProbe?: Probe;
   lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
+  /** Of an init container only: `Always` makes it a sidecar. */
+  restartPolicy?: string;
 }
 
 export interface ContainerState {
@@ -129,6 +131,11 @@ export interface PodSpec {
   nodeName?: string;
   hostname?: string;
   containers: Container[];
+  initContainers?: Container[];
+  /** Conditions that others set, without which the pod is not Ready. */
+  readinessGates?: { conditionType: string }[];
+  /** After so long the pod has failed. */
+  activeDeadlineSeconds?: number;
   restartPolicy?: 'Always' | 'OnFailure' | 'Never';
   terminationGracePeriodSeconds?: number;
   /** The pod has no network namespace of its own, it uses its node's. */
@@ -145,9 +152,11 @@ export interface PodStatus {
   hostIP?: string;
   podIP?: string;
   podIPs?: { ip: string }[];
+  hostIPs?: { ip: string }[];
   startTime?: string;
   conditions?: Condition[];
   containerStatuses?: ContainerStatus[];
+  initContainerStatuses?: ContainerStatus[];
 }
 
 export interface Pod extends ApiObject {

@@ -2,7 +2,7 @@ import t from 'tap';
 import ts from 'typescript';
 import { withDefaults } from '../../src/api/defaults.js';
 import { findKind, findPlural, KINDS } from '../../src/api/kinds.js';
-import { podStatusText } from '../../src/api/pod.js';
+import { podStatusText } from '../../src/api/pod-columns.js';
 import type { Schema } from '../../src/api/schema.js';
 import type { Lab, Node, Pod } from '../../src/api/types.js';
 import { inRoot } from '../lib/root.js';

@@ -57,3 +57,16 @@ t.test('a host port is a port, and only one container’s', async (t) => {
     /ports\[0\]\.hostIP: Invalid value: "here": must be a valid IP address/,
   ]);
 });
+
+t.test('an init container has neither probes nor hooks, unless it is a sidecar', async (t) => {
+  const readinessProbe = { tcpSocket: { port: 80 } };
+  const problems = (restartPolicy?: string) =>
+    validate(
+      podWith([], { initContainers: [{ name: 'init', image: 'busybox', readinessProbe, restartPolicy }] }),
+    ).map(describeProblem);
+  t.strictSame(problems(), [
+    'spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always',
+  ]);
+  t.strictSame(problems('Always'), []);
+  t.match(problems('Never'), [/^spec.initContainers\[0\].restartPolicy: Unsupported value: "Never"/]);
+});

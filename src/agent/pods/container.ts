@@ -9,7 +9,7 @@
  *              └────────── waiting CrashLoopBackOff ◀
  *
  * The record is on disk (`changed`) before anything it announces happens: a run's number before its processes exist.
- * Without a living holder nothing starts; the container is parked until {@link ContainerLife.holderIsBack}.
+ * Without a living holder nothing starts; the container is parked until {@link ContainerLife.mayRun}.
  *
  * While it runs its {@link Prober} looks at it. One that fails its liveness or startup probe is stopped, and what
  * follows is what follows a run that ended by itself, but for the policy: all but `Never` start it again.
@@ -18,14 +18,16 @@
  */
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turnOver } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Container, LifecycleHandler, PodSpec } from '../../api/types.js';
 import { nextDelay, restarts, type Backoff } from './backoff.js';
 import { adoptCommand, startCommand, type Exit, type Run } from './command.js';
+import { MIN_GRACE_MS, PreStop, runPostStart } from './hooks.js';
 import { environmentOf, planOf } from './images.js';
 import { look, type ProbeResult, type ProbeTarget } from './probe.js';
 import { Prober } from './prober.js';
+import { isSidecar } from './start-order.js';
 import { rfc3339, type ContainerRecord } from './state.js';
 import { startServers, type Servers } from './servers.js';
 
@@ -76,12 +78,20 @@ export class ContainerLife {
   #timer: NodeJS.Timeout | undefined;
   /** Why we are stopping a run that shall not go on as it is. */
   #killedFor: string | undefined;
-  /** The preStop hook, while it runs or when it has run. */
-  #hook: { done: Promise<void>; stop: AbortController } | undefined;
+  /** The preStop hook of this run. */
+  #hook: PreStop | undefined;
+  /** Aborted when this run's start must not be waited for any longer. */
+  #starting = new AbortController();
   #isEnding = false;
+  #isBegun = false;
   #isParked = false;
   /** The last step under way; steps follow each other. */
   #step: Promise<void> = Promise.resolve();
+
+  /** See start-order.ts; meaningful for an init container. */
+  get isSidecar(): boolean {
+    return isSidecar(this.#spec);
+  }
 
   constructor(context: ContainerContext, spec: Container, record: ContainerRecord) {
     this.#context = context;
@@ -101,11 +111,12 @@ export class ContainerLife {
   }
 
   /** Start it, or take it over in whatever state an earlier agent left it. */
-  begin(): Promise<void> {
+  #begin(): Promise<void> {
     return this.#next(async () => {
       const { state, lastState, delayMs = 0 } = this.record;
       if (state.terminated) {
-        if (restarts(this.#context.restartPolicy, state.terminated.exitCode)) await this.#start();
+        const { isKilled } = this.record;
+        if (isKilled || restarts(this.#context.restartPolicy, state.terminated.exitCode)) await this.#start();
       } else if (lastState?.terminated && state.waiting?.reason === 'CrashLoopBackOff') {
         this.#startIn(Date.parse(lastState.terminated.finishedAt ?? '') + delayMs - Date.now());
       } else if (this.record.run === 0) await this.#start();
@@ -113,11 +124,24 @@ export class ContainerLife {
     });
   }
 
-  /** A new holder exists after the old one was killed. */
-  holderIsBack(): void {
-    if (!this.#isParked) return;
-    this.#isParked = false;
-    void this.#next(() => this.#start());
+  /** It may run: begins it the first time, and again when a new holder exists after the old one was killed. */
+  mayRun(): void {
+    if (!this.#isBegun) {
+      this.#isBegun = true;
+      void this.#begin();
+    } else if (this.#isParked) {
+      this.#isParked = false;
+      void this.#next(() => this.#start());
+    }
+  }
+
+  /** A new holder will be made: an init container has to run once more, for all that it did is gone with the old one. */
+  holderIsGone(): void {
+    if (this.isSidecar || this.record.state.terminated?.exitCode !== 0) return;
+    for (const suffix of ['start', 'exit']) rmSync(`${this.#base()}.${suffix}`, { force: true });
+    this.record.state = { waiting: { reason: 'ContainerCreating' } };
+    this.#isBegun = true;
+    this.#isParked = true;
   }
 
   /** End it within the grace. Resolves when it is over; may be called again with less grace. */
@@ -125,13 +149,14 @@ export class ContainerLife {
     this.#isEnding = true;
     clearTimeout(this.#timer);
     this.#prober.containerIsEnding();
+    this.#starting.abort();
     await this.#step;
     const exit = await this.#run?.stop(await this.#preStop(graceMs));
     if (this.#servers) {
       await this.#preStop(graceMs);
       await this.#closeServers();
     } else if (!exit) return;
-    if (this.record.state.running) this.#terminated(exit ?? COMPLETED());
+    if (!this.record.state.terminated) this.#terminated(exit ?? COMPLETED());
   }
 
   /** The agent ends: the command goes on, the servers cannot. */
@@ -139,6 +164,7 @@ export class ContainerLife {
     this.#isEnding = true;
     clearTimeout(this.#timer);
     this.#prober.end();
+    this.#starting.abort();
     await this.#step;
     this.#run?.leave();
     await this.#closeServers();
@@ -169,11 +195,12 @@ export class ContainerLife {
       return;
     }
     record.run += 1;
+    record.isKilled = undefined;
     record.waiter = undefined;
     record.main = undefined;
     record.env = environmentOf(this.#spec, this.#context.serviceEnvironment());
     this.#killedFor = undefined;
-    this.#hook = undefined;
+    this.#newHooks();
     this.#prober.reset();
     this.#context.changed();
     mkdirSync(join(this.#context.dir, record.name), { recursive: true, mode: 0o700 });
@@ -181,7 +208,7 @@ export class ContainerLife {
       rmSync(`${this.#base(-2)}.${suffix}`, { force: true });
     const plan = planOf(this.#spec, record.env);
     if (plan.kind === 'builtin') {
-      if (await this.#serve()) this.#isRunning();
+      if (await this.#serve()) await this.#hasBegun();
       return;
     }
     const { env, workingDir } = record;
@@ -195,13 +222,14 @@ export class ContainerLife {
       workingDir,
     });
     this.#watch(run);
-    if (run.hasStarted) this.#isRunning();
+    if (run.hasStarted) await this.#hasBegun();
   }
 
   async #takeOver(): Promise<void> {
     const { record } = this;
+    this.#newHooks();
     if (planOf(this.#spec, record.env).kind === 'builtin') {
-      if (await this.#serve()) this.#isRunning();
+      if (await this.#serve()) await this.#hasBegun();
       return;
     }
     const run = adoptCommand(this.#base(), this.#context.holderPid(), record);
@@ -211,14 +239,16 @@ export class ContainerLife {
       return;
     }
     this.#watch(run);
-    if (run.hasStarted) this.#isRunning();
+    if (run.hasStarted) await this.#hasBegun();
   }
 
   #watch(run: Run): void {
     this.#run = run;
     this.record.waiter = run.waiter;
     this.record.main = run.main;
+    const starting = this.#starting;
     void run.exit.then((exit) => {
+      starting.abort();
       if (this.#run !== run) return;
       if (this.#isEnding) this.#terminated(exit);
       else void this.#next(() => this.#over(exit));
@@ -299,37 +329,36 @@ export class ContainerLife {
     });
   }
 
-  /**
-   * Run the preStop hook, once a run; a caller with less grace than the one before cuts it short.
-   *
-   * @returns  what is left of the grace, and time to say goodbye in any case
-   */
+  /** Run the preStop hook if there is one. @returns what is left of the grace */
   async #preStop(graceMs: number): Promise<number> {
-    const handler = this.#spec.lifecycle?.preStop;
-    if (!handler || graceMs <= 0 || !this.record.state.running) {
-      this.#hook?.stop.abort();
-      return graceMs;
-    }
-    const since = performance.now();
-    if (!this.#hook) {
-      const stop = new AbortController();
-      this.#hook = { stop, done: this.#runHook(handler, graceMs, stop.signal) };
-    }
-    const { done, stop } = this.#hook;
-    const limit = setTimeout(() => stop.abort(), graceMs);
-    await done;
-    clearTimeout(limit);
-    return Math.max(graceMs - (performance.now() - since), Math.min(graceMs, MIN_GRACE_MS));
+    if (!this.record.state.running) return graceMs;
+    return (await this.#hook?.within(graceMs)) ?? graceMs;
   }
 
-  async #runHook(handler: LifecycleHandler, graceMs: number, signal: AbortSignal): Promise<void> {
-    if (handler.sleep) {
-      await sleep((handler.sleep.seconds ?? 0) * 1000, undefined, { signal }).catch(() => {});
-      return;
+  /** The hooks of the run that begins. */
+  #newHooks(): void {
+    const { preStop } = this.#spec.lifecycle ?? {};
+    const { log } = this.#context;
+    const failed = (message: string) =>
+      log.warn({ container: this.#spec.name }, `preStop hook failed: ${message}`);
+    this.#hook = preStop && new PreStop(preStop, (...args) => this.#look(...args), failed);
+    this.#starting = new AbortController();
+  }
+
+  /** The program was reached: run the postStart hook; the container runs when that has succeeded. */
+  async #hasBegun(): Promise<void> {
+    const { postStart } = this.#spec.lifecycle ?? {};
+    const isKnown = this.record.state.running !== undefined; // an earlier agent has run it
+    if (postStart && !isKnown) {
+      const why = await runPostStart(postStart, (...args) => this.#look(...args), this.#starting.signal);
+      if (this.#starting.signal.aborted) return;
+      if (why !== undefined) {
+        // Not awaited: what follows a kill is a step of its own.
+        void this.#kill('PostStartHook failed', why, Math.min(this.#context.graceMs, MIN_GRACE_MS));
+        return;
+      }
     }
-    const { outcome, message } = await this.#look(handler, Math.ceil(graceMs / 1000), signal);
-    if (outcome !== 'success')
-      this.#context.log.warn({ container: this.#spec.name }, `preStop hook failed: ${message}`);
+    this.#isRunning();
   }
 
   /** A run has ended by itself: decide what follows. */
@@ -338,10 +367,11 @@ export class ContainerLife {
     const { restartPolicy, backoff, fullName } = this.#context;
     this.#run = undefined;
     const startedMs = Date.parse(record.state.running?.startedAt ?? '') || exit.finishedMs;
-    this.#terminated(exit);
     // A command that ends well when it is told to has still failed its probe.
-    const isKilled = this.#killedFor !== undefined && restartPolicy !== 'Never';
-    if (!isKilled && !restarts(restartPolicy, exit.exitCode)) return;
+    record.isKilled = this.#killedFor !== undefined && restartPolicy !== 'Never';
+    this.#terminated(exit);
+    if (!record.isKilled && !restarts(restartPolicy, exit.exitCode)) return;
+    await turnOver(); // that it ended is reported, also when it starts again at once
     record.delayMs = nextDelay(backoff, record.delayMs, exit.finishedMs - startedMs);
     record.lastState = record.state;
     if (record.delayMs === 0) return this.#start();
@@ -372,8 +402,5 @@ export class ContainerLife {
     return join(this.#context.dir, this.record.name, String(this.record.run + offset));
   }
 }
-
-/** What is left for SIGTERM after a preStop hook that has used up the grace, as the kubelet has it. */
-const MIN_GRACE_MS = 2000;
 
 const COMPLETED = (): Exit => ({ exitCode: 0, finishedMs: Date.now(), reason: 'Completed' });

@@ -44,7 +44,8 @@ export interface EnterOptions {
  * @throws {RangeError} when the pod has no such container
  */
 export function enterArgv(state: PodState, argv: readonly string[], options: EnterOptions = {}): string[] {
-  const { containers, hostname, holderPid } = state;
+  const { hostname, holderPid } = state;
+  const containers = [...state.containers, ...state.initContainers];
   if (holderPid === undefined)
     throw new RangeError(`Cannot enter pod "${state.name}": it is not running yet`);
   const container =

@@ -3,7 +3,7 @@
  *
  * Theory of operation.
  *
- *     state.json ▶ ip netns add ▶ holder ▶ state.json ▶ NIC (attach) ▶ containers … running
+ *     state.json ▶ ip netns add ▶ holder ▶ state.json ▶ NIC (attach) ▶ init containers ▶ containers … running
  *     … containers stop ▶ NIC away (detach) ▶ holder ends ▶ ip netns del ▶ folder removed ▶ gone
  *
  * What a step is about to make is on disk before it, so that an agent that dies anywhere leaves a folder by which
@@ -21,19 +21,23 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
+import { isTerminal } from '../../api/pod.js';
 import { serviceEnvironment } from '../../api/pod-environment.js';
-import type { Pod, PodStatus, Service } from '../../api/types.js';
+import type { Container, Pod, PodStatus, Service } from '../../api/types.js';
 import { netnsPath } from '../../sys/netns.js';
 import type { Backoff } from './backoff.js';
 import { ContainerLife, newRecord } from './container.js';
 import { enterArgv } from './enter.js';
 import type { Gate } from './gate.js';
+import { MIN_GRACE_MS } from './hooks.js';
 import { addNetns, killHolder, removeNetns, startHolder } from './holder.js';
 import { readLog, rotate } from './logs.js';
 import type { PodNetwork } from './pod-network.js';
 import { podStatus } from './pod-status.js';
+import { Reporter } from './reporter.js';
+import { initContainersDue, restartPolicyOf } from './start-order.js';
 import { isAlive } from './procfs.js';
-import { holderOf, rfc3339, uidOf, writeState, type PodState } from './state.js';
+import { holderOf, rfc3339, uidOf, writeState, type ContainerRecord, type PodState } from './state.js';
 
 /** What all pods of a host share. */
 export interface HostContext {
@@ -89,6 +93,7 @@ export function newState(context: HostContext, pod: Pod): PodState {
     hostname: hostnameOf(context, pod),
     startTime: rfc3339(Date.now()),
     containers: pod.spec.containers.map(newRecord),
+    initContainers: (pod.spec.initContainers ?? []).map(newRecord),
     pod,
   };
 }
@@ -111,7 +116,8 @@ export class PodLife {
   readonly dir: string;
   readonly #context: HostContext;
   readonly #log: Logger;
-  readonly #containers: ContainerLife[];
+  readonly #containers: readonly ContainerLife[];
+  readonly #initContainers: readonly ContainerLife[];
   /** Aborted when no new step may begin: the pod is being removed, or the agent ends. */
   readonly #ending = new AbortController();
   readonly #isEnding = once(this.#ending.signal, 'abort');
@@ -119,9 +125,12 @@ export class PodLife {
   #removal: Promise<void> | undefined;
   #graceMs = Infinity;
   #problem: string | undefined;
-  #lastReport = '';
-  #isReportDue = false;
+  readonly #reporter: Reporter;
   #isBegun = false;
+  /** It has all that its containers need. */
+  #isMade = false;
+  /** Its containers are being stopped though the pod stays. */
+  #stopping: Promise<void> | undefined;
 
   /** @param state  of a pod that an earlier agent made, or {@link newState} */
   constructor(context: HostContext, state: PodState) {
@@ -129,64 +138,129 @@ export class PodLife {
     this.#log = context.log.child({ pod: `${state.namespace}/${state.name}` });
     this.state = state;
     this.dir = join(context.podsDir, state.uid);
-    const { netns, hostname, pod } = state;
-    this.#containers = pod.spec.containers.map((container) => {
-      let record = state.containers.find(({ name }) => name === container.name);
-      if (!record) state.containers.push((record = newRecord(container)));
-      return new ContainerLife(
-        {
-          dir: this.dir,
-          fullName: `${state.name}_${state.namespace}(${state.uid})`,
-          podName: state.name,
-          hostname,
-          netns: netns ?? context.netns,
-          hostNetns: context.netns,
-          restartPolicy: pod.spec.restartPolicy ?? 'Always',
-          graceMs: (pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000,
-          backoff: context.backoff,
-          holderPid: () => this.#livingHolder()?.pid,
-          podIP: () => this.state.pod.status?.podIP,
-          serviceEnvironment: () => serviceEnvironment(this.state.pod, context.services?.() ?? []),
-          enter: (container, argv, limitSeconds) => enterArgv(this.state, argv, { container, limitSeconds }),
-          changed: () => this.#changed(),
-          log: this.#log,
-        },
-        container,
-        record,
-      );
-    });
+    const { containers, initContainers = [] } = state.pod.spec;
+    this.#containers = containers.map((container) => this.#lifeOf(container, state.containers));
+    this.#initContainers = initContainers.map((container) => this.#lifeOf(container, state.initContainers));
+    this.#reporter = new Reporter(
+      () => this.#status(),
+      (status) => context.report(this.state.pod, status),
+    );
+  }
+
+  #lifeOf(container: Container, records: ContainerRecord[]): ContainerLife {
+    const { state } = this;
+    const context = this.#context;
+    const { spec } = state.pod;
+    let record = records.find(({ name }) => name === container.name);
+    if (!record) records.push((record = newRecord(container)));
+    return new ContainerLife(
+      {
+        dir: this.dir,
+        fullName: `${state.name}_${state.namespace}(${state.uid})`,
+        podName: state.name,
+        hostname: state.hostname,
+        netns: state.netns ?? context.netns,
+        hostNetns: context.netns,
+        restartPolicy: restartPolicyOf(spec, container),
+        graceMs: (spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000,
+        backoff: context.backoff,
+        holderPid: () => this.#livingHolder()?.pid,
+        podIP: () => this.state.pod.status?.podIP,
+        serviceEnvironment: () => serviceEnvironment(this.state.pod, context.services?.() ?? []),
+        enter: (name, argv, limitSeconds) => enterArgv(this.state, argv, { container: name, limitSeconds }),
+        changed: () => this.#changed(),
+        log: this.#log,
+      },
+      container,
+      record,
+    );
   }
 
   /** Make the pod, or take it over where an earlier agent left it. Returns at once; does nothing the second time. */
   begin(pod: Pod): void {
+    const isNew = this.state.pod !== pod;
     this.state.pod = pod;
-    if (this.#isBegun) return;
+    if (this.#isBegun) {
+      if (isNew) this.#reporter.seen(pod.status);
+      if (isNew && pod.spec.readinessGates) this.#reporter.due();
+      return;
+    }
     this.#isBegun = true;
+    this.#make();
+  }
+
+  #make(): void {
     this.#work = this.#work.then(async () => {
       await this.#untilDone('make', () => this.#makeOrTakeOver());
       if (this.#ending.signal.aborted) return;
-      await Promise.all(this.#containers.map((container) => container.begin()));
+      this.#isMade = true;
       this.#changed();
     });
+  }
+
+  /** Let those containers begin whose turn it is, and those end that have no reason to stay. */
+  #advance(): void {
+    const { state } = this;
+    if (!this.#isMade || this.#ending.signal.aborted || !this.#livingHolder()) return;
+    if (state.failure || isTerminal({ status: this.#status() })) {
+      this.#end();
+      return;
+    }
+    const { due, isOver } = initContainersDue(state.pod.spec, state.initContainers);
+    for (const container of this.#initContainers.slice(0, due.length)) container.mayRun();
+    if (isOver) for (const container of this.#containers) container.mayRun();
+  }
+
+  /** Stop what still runs of a pod that is over: sidecars end with the last of those that they serve. */
+  #end(): void {
+    if (this.#stopping) return;
+    // What an earlier agent started is taken over first, else it could not be stopped.
+    for (const container of [...this.#initContainers, ...this.#containers])
+      if (container.record.state.running) container.mayRun();
+    this.#stopping = this.#stopAll(this.#containerGraceMs());
+  }
+
+  #containerGraceMs(): number {
+    return (this.state.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000;
+  }
+
+  /** Stop the containers, and then the sidecars, the first of them last. */
+  async #stopAll(graceMs: number): Promise<void> {
+    const since = performance.now();
+    const sidecars = this.#initContainers.filter(({ isSidecar }) => isSidecar).reverse();
+    const others = this.#initContainers.filter(({ isSidecar }) => !isSidecar);
+    await Promise.all([...others, ...this.#containers].map((container) => container.stop(graceMs)));
+    for (const sidecar of sidecars)
+      await sidecar.stop(Math.max(graceMs - (performance.now() - since), Math.min(graceMs, MIN_GRACE_MS)));
   }
 
   /** Look after it; called about once a second. */
   check(): void {
     if (!this.#isBegun || this.#ending.signal.aborted) return;
-    for (const { name, run } of this.state.containers) {
+    for (const { name, run } of [...this.state.initContainers, ...this.state.containers]) {
       try {
         rotate(join(this.dir, name, `${run}.log`));
       } catch (error) {
         this.#log.warn({ err: error }, 'cannot cut a log');
       }
     }
+    this.#checkDeadline();
     if (this.state.holderPid === undefined || this.#livingHolder()) return;
     this.state.holderPid = undefined;
     this.#log.warn('the holder is gone; making it again');
-    this.#work = this.#work.then(async () => {
-      await this.#untilDone('make', () => this.#makeOrTakeOver());
-      for (const container of this.#containers) container.holderIsBack();
-    });
+    this.#isMade = false;
+    this.#make();
+  }
+
+  /** A pod that has been active for too long has failed. */
+  #checkDeadline(): void {
+    const { activeDeadlineSeconds: limit } = this.state.pod.spec;
+    if (limit === undefined || this.state.failure || isTerminal({ status: this.#status() })) return;
+    if (Date.now() < Date.parse(this.state.startTime) + limit * 1000) return;
+    const message = 'Pod was active on the node longer than the specified deadline';
+    this.state.failure = { reason: 'DeadlineExceeded', message };
+    this.#log.warn(message);
+    this.#changed();
   }
 
   /**
@@ -199,7 +273,7 @@ export class PodLife {
     if (this.#removal && graceMs >= this.#graceMs) return this.#removal;
     this.#graceMs = graceMs;
     this.#ending.abort();
-    const stopped = this.#work.then(() => Promise.all(this.#containers.map((it) => it.stop(graceMs))));
+    const stopped = this.#work.then(() => this.#stopAll(graceMs));
     this.#removal ??= stopped.then(() => this.#tearDown(isFinal));
     return this.#removal;
   }
@@ -208,15 +282,16 @@ export class PodLife {
   async leave(): Promise<void> {
     this.#ending.abort();
     await this.#work;
-    await Promise.all(this.#containers.map((container) => container.leave()));
+    await Promise.all([...this.#initContainers, ...this.#containers].map((container) => container.leave()));
   }
 
   /** @throws {RangeError} when there is no such container */
   logs({ container, follow = false, tail, previous = false }: LogOptions): Readable {
-    const { containers, name } = this.state;
-    const record = container === undefined ? containers[0] : containers.find((it) => it.name === container);
+    const { containers, initContainers, name } = this.state;
+    const all = [...containers, ...initContainers];
+    const record = container === undefined ? containers[0] : all.find((it) => it.name === container);
     if (!record) {
-      const names = containers.map((it) => it.name).join(', ');
+      const names = all.map((it) => it.name).join(', ');
       throw new RangeError(
         `Cannot read logs of pod "${name}": it has no container "${container}"; it has ${names}`,
       );
@@ -246,6 +321,7 @@ export class PodLife {
       state.holderPid = undefined;
       writeState(dir, state);
       await killHolder(dir, undefined);
+      for (const container of this.#initContainers) container.holderIsGone();
       if (state.netns !== undefined && (!wasMade || !existsSync(netnsPath(state.netns)))) {
         await removeNetns(state.netns);
         await addNetns(state.netns);
@@ -300,7 +376,7 @@ export class PodLife {
       } catch (error) {
         this.#problem = (error as Error).message;
         this.#log.error({ err: error }, `cannot ${what} the pod; trying again`);
-        this.#report();
+        this.#reporter.due();
       }
       await sleep(waitMs, undefined, { signal }).catch(() => {});
     }
@@ -314,32 +390,23 @@ export class PodLife {
         this.#log.error({ err: error }, `cannot write the state of ${basename(this.dir)}`);
       }
     }
-    this.#report();
+    this.#advance();
+    this.#reporter.due();
   }
 
-  /** Report what there is at the end of this turn, if it says anything new. */
-  #report(): void {
-    if (this.#isReportDue) return;
-    this.#isReportDue = true;
-    setImmediate(() => {
-      this.#isReportDue = false;
-      const { pod, containers: records, startTime } = this.state;
-      const { hostAddress } = this.#context;
-      const problem = this.#problem;
-      const nowMs = Date.now();
-      const status = podStatus({ pod, records, hostAddress, startTime, nowMs, problem });
-      // The object may not have our last status yet: keep the times we gave out.
-      for (const condition of status.conditions ?? []) {
-        const known = this.#lastConditions.get(condition.type);
-        if (known?.status === condition.status) condition.lastTransitionTime = known.lastTransitionTime;
-        this.#lastConditions.set(condition.type, condition);
-      }
-      const words = JSON.stringify(status);
-      if (words === this.#lastReport) return;
-      this.#lastReport = words;
-      this.#context.report(pod, status);
+  #status(): PodStatus {
+    const { pod, containers: records, initContainers: initRecords, startTime, failure } = this.state;
+    const { hostAddress } = this.#context;
+    const problem = this.#problem;
+    return podStatus({
+      pod,
+      records,
+      initRecords,
+      hostAddress,
+      startTime,
+      nowMs: Date.now(),
+      problem,
+      failure,
     });
   }
-
-  readonly #lastConditions = new Map<string, { status: string; lastTransitionTime?: string }>();
 }

@@ -26,6 +26,8 @@ export interface ContainerRecord extends Health {
   run: number;
   state: ContainerState;
   lastState?: ContainerState;
+  /** It was ended because a probe or hook failed, and starts again whatever its exit code. */
+  isKilled?: boolean;
   /** The shell outside that waits for the command, and the command itself. */
   waiter?: ProcessRef;
   main?: ProcessRef;
@@ -48,6 +50,9 @@ export interface PodState {
   /** RFC 3339. */
   startTime: string;
   containers: ContainerRecord[];
+  initContainers: ContainerRecord[];
+  /** Why the pod has failed as a whole. */
+  failure?: { reason: string; message: string };
   /** The object as last seen, for an agent that finds the pod gone from the API. */
   pod: Pod;
 }

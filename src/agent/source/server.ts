@@ -15,6 +15,7 @@ import { createInformer } from '../../client/informer.js';
 import type { Informer } from '../../client/informer.js';
 import type { Logger } from '../log.js';
 import { mergeNode } from '../node-object.js';
+import { mergeStatus } from '../pods/pod-status.js';
 import { createOutbox } from './outbox.js';
 import type { ClusterSource } from './source.js';
 
@@ -97,7 +98,7 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
     const { name: podName, namespace, uid } = pod.metadata;
     const current = await client.get(POD, podName, namespace);
     if (!current || current.metadata.uid !== uid) return; // gone, or another of the same name
-    const next = { ...current, status: { ...current.status, ...status } };
+    const next = { ...current, status: mergeStatus(current.status, status) };
     if (!equal(next.status, current.status)) await client.updateStatus(next);
   };
 

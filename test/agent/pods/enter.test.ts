@@ -22,6 +22,7 @@ const state: PodState = {
     { name: 'main', env: { COLOR: 'red' }, run: 1, state: {} },
     { name: 'side', env: { PATH: '/opt' }, workingDir: '/srv', run: 1, state: {} },
   ],
+  initContainers: [],
   pod: podOf('web-1', {}),
 };
 
