@@ -8,6 +8,7 @@
  * It starts in steps, some of which have to wait (for the server, for a pod CIDR), and ends in the reverse order.
  * Whatever it waits for, a stop ends it. Pods and their TAPs outlive the agent; all else that it made goes with it.
  */
+import type { RequestListener } from 'node:http';
 import { labSpec } from '../api/defaults.js';
 import { nodeAddress } from '../api/node.js';
 import type { ClusterView, Pod, PodStatus } from '../api/types.js';
@@ -15,7 +16,8 @@ import { podMtu } from '../compile/compile.js';
 import { nodeAddresses } from '../compile/node-addresses.js';
 import type { Offload } from '../sys/tap.js';
 import { createApiRelay } from './api-relay.js';
-import { serveAgentApi } from './api/http.js';
+import type { Line } from './api/dial.js';
+import { createAgentListener, serveAgentApi } from './api/http.js';
 import { openHostSide } from './host-side.js';
 import { takeLock } from './lock.js';
 import type { Logger } from './log.js';
@@ -39,6 +41,8 @@ export interface AgentOptions {
   canReach?: string;
   offload: Offload;
   source: ClusterSource;
+  /** Give the server a link by which it reaches this API; absent where there is no server. */
+  dial?(listener: RequestListener): Line;
   parts: AgentParts;
   log: Logger;
   /** Aborted when the agent shall end. */
@@ -160,8 +164,11 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     makeAgentDirs(paths);
     const lock = await takeLock(paths.dir, paths.pid, `node "${node}" of lab "${lab}"`);
     endings.add('the lock', () => lock.release());
-    const api = await serveAgentApi(paths.socket, showAgent(facts), log);
+    const listener = createAgentListener(showAgent(facts), log);
+    const api = await serveAgentApi(paths.socket, listener);
     endings.add('the API', () => api.close());
+    const line = options.dial?.(listener);
+    endings.add('the link to the server', () => line?.close());
 
     log.info({ netns, source: source.name }, 'The agent starts');
     facts.waitsFor = source.name;

@@ -5,6 +5,7 @@
 
 import { hostname } from 'node:os';
 import { runAgent } from '../agent/agent.js';
+import { dialServer } from '../agent/api/dial.js';
 import { cleanUp } from '../agent/cleanup.js';
 import { createLogger, type Logger } from '../agent/log.js';
 import { startPacketPath } from '../agent/packet/packet-path.js';
@@ -92,6 +93,10 @@ export const agent = defineVerb({
       canReach: flags['iface-can-reach'],
       offload,
       source,
+      dial:
+        flags.server === undefined
+          ? undefined
+          : (listener) => dialServer({ server: { socketPath: flags.server }, node, listener, log }),
       parts: { startPacketPath, createPodRuntime },
       log,
       stop: stopOnSignals(log),

@@ -20,11 +20,12 @@ import { writeFileWhole } from './access/write-file.js';
 import { startControlLoop } from './control-loop.js';
 import { createHandler, toApiError } from './http/handler.js';
 import { tlsRoute } from './http/tls-upgrade.js';
-import { serveUpgrades, type UpgradeRoute } from './http/upgrade.js';
+import { serveUpgrades, type UpgradeRoute, type Upgrades } from './http/upgrade.js';
 import { listenPath, listenTcp, urlOf, type ListenAddress } from './listen.js';
 import { watchAgents } from './liveness.js';
 import { Registry } from './registry/registry.js';
 import { openLmdbStore } from './store/lmdb-store.js';
+import { createStreams } from './streams/streams.js';
 
 export interface ServerOptions {
   /** Folder of the store and of the credentials; made when it is missing. */
@@ -93,35 +94,37 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       return error;
     };
     const admitted = (request: IncomingMessage): void => agents.seen(request);
+    const streams = createStreams(registry, log);
+    endings.push(() => streams.close());
+    const { serveStream } = streams;
     /** Connections that become something else, whichever way they come. */
-    const upgrades: UpgradeRoute[] = [];
+    const upgrades: UpgradeRoute[] = [...streams.routes];
 
     const tls = await createTlsServer(credentials, registry.objects, options.listen?.host, HTTP_OPTIONS);
     endings.push(() => tls.close());
     const gate = createTokenGate({ token: credentials.token, names: tls.names });
-    tls.server.on('request', createHandler({ registry, gate, admitted, failed }));
+    tls.server.on('request', createHandler({ registry, gate, admitted, failed, serveStream }));
     const overTls = serveUpgrades(tls.server, gate, upgrades, failed);
-    endings.push(() => overTls.close());
 
     if (socketPath !== undefined) {
       const http = createHttpServer(
         HTTP_OPTIONS,
-        createHandler({ registry, gate: OPEN_GATE, admitted, failed }),
+        createHandler({ registry, gate: OPEN_GATE, admitted, failed, serveStream }),
       );
       const routes = [tlsRoute(tls.server), ...upgrades];
       const onPath = serveUpgrades(http, OPEN_GATE, routes, failed);
       await listenPath(http, socketPath);
       http.on('error', fatal);
-      endings.push(() => onPath.close());
-      endings.push(() => stop(http));
+      endings.push(() => stop(http, onPath));
     }
     // Connections over the path socket end with the TLS server too, though it listens nowhere.
     endings.push(() => tls.server.closeAllConnections());
+    endings.push(() => overTls.close());
     let url: string | undefined;
     if (options.listen) {
       const port = await listenTcp(tls.server, options.listen, data);
       tls.server.on('error', fatal);
-      endings.push(() => stop(tls.server));
+      endings.push(() => stop(tls.server, overTls));
       url = urlOf({ host: options.listen.host, port });
       if (options.kubeconfig) {
         const { path, name } = options.kubeconfig;
@@ -137,9 +140,13 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   }
 }
 
-/** Take no more connections, end those there are. */
-async function stop(server: Pick<HttpServer, 'close' | 'closeAllConnections'>): Promise<void> {
+/** Take no more connections, end those there are; `close` waits for those that became something else as well. */
+async function stop(
+  server: Pick<HttpServer, 'close' | 'closeAllConnections'>,
+  upgrades: Upgrades,
+): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeAllConnections();
+  upgrades.close();
   await closed;
 }

@@ -1,5 +1,6 @@
 /**
- * The agent's HTTP API on a path socket: what this host knows and does, for the command line and the server.
+ * The agent's HTTP API: what this host knows and does, on a path socket for the command line, and on the agent's link
+ * (see dial.ts) for the server.
  *
  *     GET /healthz                                         ok
  *     GET /status                                          JSON, see {@link AgentStatus}
@@ -10,7 +11,7 @@
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError, badRequest, statusOf } from '../../api/error.js';
@@ -95,6 +96,7 @@ const answer = async (shown: Shown, request: IncomingMessage, response: ServerRe
   for (const [pattern, handler] of ROUTES) {
     const match = pattern.exec(path);
     if (!match) continue;
+    request.resume();
     if (request.method !== 'GET')
       throw new ApiError(405, 'MethodNotAllowed', `Cannot ${request.method} ${path}: only GET works here`);
     const words = match
@@ -109,7 +111,8 @@ const answer = async (shown: Shown, request: IncomingMessage, response: ServerRe
 
 const fail = (error: unknown, response: ServerResponse, log: Logger): void => {
   if (response.headersSent) {
-    response.destroy(); // in the middle of a log: its reader is gone, or must see that it is not whole
+    // In the middle of a log: its reader is gone, or must see that it is not whole.
+    response.destroy(error instanceof Error ? error : undefined);
     return;
   }
   const known =
@@ -135,14 +138,18 @@ const listen = (server: Server, path: string): Promise<void> =>
     }
   });
 
+/** What answers a request, on whatever connection it came. */
+export const createAgentListener =
+  (shown: Shown, log: Logger): RequestListener =>
+  (request, response) => {
+    answer(shown, request, response).catch((error: unknown) => fail(error, response, log));
+  };
+
 /**
  * Serve on the path socket `path`. Whoever calls has the host's lock, so a socket that is there is a dead agent's.
  */
-export const serveAgentApi = async (path: string, shown: Shown, log: Logger): Promise<AgentApi> => {
-  const server = createServer((request, response) => {
-    request.resume();
-    answer(shown, request, response).catch((error: unknown) => fail(error, response, log));
-  });
+export const serveAgentApi = async (path: string, listener: RequestListener): Promise<AgentApi> => {
+  const server = createServer(listener);
   rmSync(path, { force: true });
   await listen(server, path);
   chmodSync(path, 0o600);

@@ -50,6 +50,14 @@ function resources(group: string, version: string): object | undefined {
   return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: rows.flatMap(describeKind) };
 }
 
+/** Of subresources that are no object. */
+const STREAM_VERBS: Readonly<Record<string, readonly string[]>> = {
+  log: ['get'],
+  exec: ['create', 'get'],
+  attach: ['create', 'get'],
+  portforward: ['create', 'get'],
+};
+
 function describeKind(kind: Kind): object[] {
   const { plural, singular, namespaced, shortNames } = kind;
   const shared = { namespaced, kind: kind.kind };
@@ -59,7 +67,7 @@ function describeKind(kind: Kind): object[] {
       name: `${plural}/${subresource}`,
       singularName: '',
       ...shared,
-      verbs: ['get', 'patch', 'update'],
+      verbs: STREAM_VERBS[subresource] ?? ['get', 'patch', 'update'],
     })),
   ];
 }

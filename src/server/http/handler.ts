@@ -20,17 +20,23 @@ import { serveWatch } from './watch.js';
 
 const JSON_TYPES = ['application/json'];
 const PATCH_TYPES = ['application/merge-patch+json'];
+/** Subresources that are no object. */
+const STREAMS: readonly string[] = ['log', 'exec', 'attach', 'portforward'];
 const HEALTH_PATHS = ['/healthz', '/livez', '/readyz'];
 
-interface Exchange {
+export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
 }
 
+/** Answers a request for what a pod's host has and the store has not: one of {@link STREAMS}. */
+export type ServeStream = (target: Target, exchange: Exchange) => Promise<void>;
+
 export interface HandlerOptions {
   readonly registry: Registry;
   readonly gate: Gate;
+  readonly serveStream: ServeStream;
   /** Told of each request that the gate has let in. */
   admitted(request: IncomingMessage): void;
   /** Turns what went wrong with a request into the answer, and keeps a note of it. */
@@ -66,7 +72,7 @@ export function toApiError(cause: unknown): ApiError {
 }
 
 async function handle(
-  { registry, gate, admitted }: HandlerOptions,
+  { registry, gate, admitted, serveStream }: HandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -85,6 +91,8 @@ async function handle(
     if (!answer) throw new ApiError(404, 'NotFound', 'the server could not find the requested resource');
     return sendJson(response, 200, answer);
   }
+  if (STREAMS.includes(target.subresource ?? ''))
+    return serveStream(target, { request, response, query: url.searchParams });
   const serve = (target.name === undefined ? COLLECTION : target.subresource ? SUBRESOURCE : OBJECT)[method];
   if (!serve) {
     throw new ApiError(
@@ -96,7 +104,8 @@ async function handle(
   await serve(registry, target, { request, response, query: url.searchParams });
 }
 
-function parseUrl(text: string): URL {
+/** @throws ApiError 400 */
+export function parseUrl(text: string): URL {
   try {
     return new URL(text, 'http://podwire');
   } catch {
