@@ -8,7 +8,10 @@
  *
  * Who makes it, compares it and takes it back: `host-state.ts`.
  */
+import type { SteeredPort } from '../compile/host-ports.js';
 import type { NodeAddresses } from '../compile/node-addresses.js';
+import { MASQUERADE_PORTS, NODE_PORTS } from '../compile/service-addresses.js';
+import type { ServiceAddresses } from '../compile/service-addresses.js';
 import { formatIpv4, formatMac } from '../wire/address.js';
 import type { Mac } from '../wire/address.js';
 import {
@@ -23,19 +26,12 @@ import {
   sysctl,
 } from './host-item-kinds.js';
 import { OUR_TABLE } from './host-snapshot.js';
-import type { SteeredPort } from './host-ports.js';
 import type { HostItem } from './host-state.js';
-import type { ServiceAddresses } from './service-addresses.js';
 
 /** The name of the host's own TAP. */
 export const HOST_PORT = 'pw0';
 /** The router as next hop: an address that exists nowhere but in one neighbour entry (RFC 3927 §2.1, no ARP). */
 export const ROUTER_HOP = '169.254.1.1';
-
-/** Ports of the host at which Services answer. */
-export const NODE_PORTS = [30000, 32767] as const;
-/** Ports of the host from which the router sends what pods send to the outside: above the kernel's own range. */
-export const MASQUERADE_PORTS = [61000, 64999] as const;
 
 /** The order of our rules: what comes from the router, what goes to it, then what is the host's own. */
 const FROM_ROUTER_PREF = 5;

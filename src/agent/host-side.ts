@@ -9,15 +9,15 @@ import type { Cidr } from '../wire/address.js';
 import { createAnnouncer } from './announcer.js';
 import { openHealthPorts } from './health-ports.js';
 import { hostItems } from './host-items.js';
-import { steeredHostPorts } from './host-ports.js';
+import { steeredHostPorts } from '../compile/host-ports.js';
 import { openHostState } from './host-state.js';
 import type { HostState } from './host-state.js';
 import { openIcmpFeed } from './icmp-feed.js';
 import type { IcmpFeed } from './icmp-feed.js';
 import type { Logger } from './log.js';
 import type { loadRawSocket } from './raw-socket.js';
-import { NO_SERVICE_ADDRESSES, serviceAddresses } from './service-addresses.js';
-import type { ServiceAddresses } from './service-addresses.js';
+import { NO_SERVICE_ADDRESSES, serviceAddresses } from '../compile/service-addresses.js';
+import type { ServiceAddresses } from '../compile/service-addresses.js';
 import type { Underlay } from './underlay.js';
 
 export interface HostSideOptions {

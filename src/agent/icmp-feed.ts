@@ -20,7 +20,7 @@ import { bytesOf } from '../wire/checksum.js';
 import * as ethernet from '../wire/ethernet.js';
 import * as icmp from '../wire/icmp.js';
 import * as ipv4 from '../wire/ipv4.js';
-import { MASQUERADE_PORTS } from './host-items.js';
+import { MASQUERADE_PORTS } from '../compile/service-addresses.js';
 import type { Logger } from './log.js';
 import { loadRawSocket, NO_RAW_SOCKET } from './raw-socket.js';
 

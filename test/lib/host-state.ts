@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { openHostState } from '../../src/agent/host-state.js';
 import type { HostState } from '../../src/agent/host-state.js';
-import { NO_SERVICE_ADDRESSES } from '../../src/agent/service-addresses.js';
+import { NO_SERVICE_ADDRESSES } from '../../src/compile/service-addresses.js';
 import { nodeAddresses } from '../../src/compile/node-addresses.js';
 import { makeNetns, testName } from './netns.js';
 import type { TestScope } from './scope.js';

@@ -10,7 +10,7 @@ import { pino } from 'pino';
 import type { TestScope } from './scope.js';
 import { startPacketPath } from '../../src/agent/packet/packet-path.js';
 import { hostItems } from '../../src/agent/host-items.js';
-import { NO_SERVICE_ADDRESSES } from '../../src/agent/service-addresses.js';
+import { NO_SERVICE_ADDRESSES } from '../../src/compile/service-addresses.js';
 import { openHostState } from '../../src/agent/host-state.js';
 import type { PacketPath } from '../../src/agent/parts.js';
 import {

@@ -8,7 +8,11 @@ import { keyOf, OWNER_ANNOTATION } from '../api/types.js';
 import type { ClusterView, Service } from '../api/types.js';
 import { cidrContains, parseCidr, parseIpv4 } from '../wire/address.js';
 import type { Cidr } from '../wire/address.js';
-import { MASQUERADE_PORTS, NODE_PORTS } from './host-items.js';
+
+/** Ports of the host at which Services answer. */
+export const NODE_PORTS = [30000, 32767] as const;
+/** Ports of the host from which the router sends what pods send to the outside: above the kernel's own range. */
+export const MASQUERADE_PORTS = [61000, 64999] as const;
 
 export interface ServiceAddresses {
   /** Addresses that every host leads to its own router, in order. */

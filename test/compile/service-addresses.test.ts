@@ -1,5 +1,5 @@
 import t from 'tap';
-import { serviceAddresses } from '../../src/agent/service-addresses.js';
+import { serviceAddresses } from '../../src/compile/service-addresses.js';
 import type { Node, Service, ServiceSpec } from '../../src/api/types.js';
 
 const INSIDE = ['10.244.0.0/16', '10.96.0.0/12'];

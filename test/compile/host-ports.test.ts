@@ -1,5 +1,5 @@
 import t from 'tap';
-import { steeredHostPorts } from '../../src/agent/host-ports.js';
+import { steeredHostPorts } from '../../src/compile/host-ports.js';
 import type { ContainerPort, Pod } from '../../src/api/types.js';
 
 const pod = (name: string, nodeName: string, ...ports: ContainerPort[]): Pod => ({
