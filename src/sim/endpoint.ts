@@ -15,6 +15,7 @@ import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
 import * as virtioNet from '../wire/virtio-net.js';
 import { OFFLOAD_CSUM, OFFLOAD_TSO, OFFLOAD_USO } from '../tables/ports.js';
+import { whatIsWrong } from './judge.js';
 import {
   L2,
   L3,
@@ -23,7 +24,6 @@ import {
   bytesAt,
   bytesOfPacket,
   icmpPacket,
-  isChecksumLeft,
   isChecksumRight,
   left,
   packetOf,
@@ -113,7 +113,8 @@ export class Endpoint {
   readonly #neighbors = new Map<number, Mac>();
   readonly #waiting = new Map<number, { packet: Packet; offload: Offload }[]>();
   readonly #streams = new Map<string, Stream>();
-  readonly #listeners = new Map<number, (stream: Stream) => void>();
+  readonly #listeners = new Map<number, (stream: Stream, peer: number) => void>();
+  readonly #answers = new Map<number, (asked: Datagram) => Uint8Array>();
   readonly #pings = new Map<string, number>();
   #id: number;
   #nextPort = 40_000;
@@ -162,9 +163,14 @@ export class Endpoint {
     this.#route(packet, left(ipv4.UDP, virtioNet.GSO_UDP_L4, size));
   }
 
-  /** Take streams at a port. */
-  listen(port: number, accept: (stream: Stream) => void): void {
+  /** Take streams at a port; `accept` is told whose. */
+  listen(port: number, accept: (stream: Stream, peer: number) => void): void {
     this.#listeners.set(port, accept);
+  }
+
+  /** Answer each datagram to a port. */
+  answerUdp(port: number, answer: (asked: Datagram) => Uint8Array): void {
+    this.#answers.set(port, answer);
   }
 
   connect(to: number, port: number): Stream {
@@ -209,7 +215,9 @@ export class Endpoint {
     if (!ipv4.check(v, L3, room) || !ipv4.isChecksumRight(b, L3))
       return this.#wire.violation(`${this.name} got a bad IPv4 header`);
     packet.len = ethernet.HEADER_LEN + ipv4.totalLen(v, L3);
-    if (!this.#isAllowed(packet, offload)) return;
+    if (offload.gsoType !== virtioNet.GSO_NONE) this.superFrames++;
+    const wrong = whatIsWrong(packet, offload, this);
+    if (wrong !== undefined) return this.#wire.violation(`${this.name} got ${wrong}`);
     if (ipv4.dst(v, L3) !== this.ip || ipv4.isFragment(v, L3)) return;
     const l4 = L3 + ipv4.headerLen(v, L3);
     if ((offload.flags & virtioNet.NEEDS_CSUM) === 0 && !isChecksumRight(packet, l4)) {
@@ -220,37 +228,6 @@ export class Endpoint {
     if (proto === ipv4.TCP) this.#receiveTcp(packet, l4);
     else if (proto === ipv4.UDP) this.#receiveUdp(packet, l4, offload);
     else if (proto === ipv4.ICMP) this.#receiveIcmp(packet, l4);
-  }
-
-  /** Whether a kernel behind this TAP could have got this. */
-  #isAllowed(packet: Packet, offload: Offload): boolean {
-    const complain = (text: string): boolean => {
-      this.#wire.violation(`${this.name} got ${text}`);
-      return false;
-    };
-    const { flags, gsoType, gsoSize } = offload;
-    const l4 = L3 + ipv4.headerLen(packet.v, L3);
-    if (gsoType !== virtioNet.GSO_NONE) {
-      this.superFrames++;
-      const needed = gsoType === virtioNet.GSO_TCPV4 ? OFFLOAD_TSO : OFFLOAD_USO;
-      if ((this.offload & needed) === 0) return complain(`a super-frame of kind ${gsoType}`);
-      if ((flags & virtioNet.NEEDS_CSUM) === 0) return complain('a super-frame with a finished checksum');
-      if (gsoSize === 0) return complain('a super-frame without a segment size');
-      const headers = l4 - L3 + (gsoType === virtioNet.GSO_TCPV4 ? tcp.headerLen(packet.v, l4) : 8);
-      if (headers + gsoSize > this.mtu) return complain(`segments of ${gsoSize} bytes`);
-    } else if (packet.len - ethernet.HEADER_LEN > this.mtu)
-      return complain(`a packet of ${packet.len - ethernet.HEADER_LEN} bytes`);
-    if ((flags & virtioNet.NEEDS_CSUM) !== 0) {
-      if ((this.offload & OFFLOAD_CSUM) === 0) return complain('an unfinished checksum');
-      if (offload.csumStart !== l4 - L2) return complain('a checksum that begins elsewhere');
-      if (!isChecksumLeft(packet, l4)) return complain('an unfinished checksum of something else');
-    } else if (
-      (flags & virtioNet.DATA_VALID) !== 0 &&
-      !ipv4.isFragment(packet.v, L3) &&
-      !isChecksumRight(packet, l4)
-    )
-      return complain('wrong bytes marked as verified');
-    return true;
   }
 
   #receiveIcmp(packet: Packet, l4: number): void {
@@ -303,7 +280,10 @@ export class Endpoint {
     const step = offload.gsoType === virtioNet.GSO_UDP_L4 ? offload.gsoSize : Math.max(len, 1);
     for (let at = 0; at < len || at === 0; at += step) {
       const payload = bytesAt(packet, data + at, Math.min(step, len - at));
-      this.datagrams.push({ from, srcPort, dstPort, ttl: ipv4.ttl(v, L3), payload });
+      const datagram = { from, srcPort, dstPort, ttl: ipv4.ttl(v, L3), payload };
+      this.datagrams.push(datagram);
+      const answer = this.#answers.get(dstPort);
+      if (answer) this.sendUdp(from, srcPort, answer(datagram), { srcPort: dstPort });
     }
   }
 
@@ -323,7 +303,7 @@ export class Endpoint {
     const accept = this.#listeners.get(dstPort);
     if (stream) stream.receive(segment);
     else if (accept && (segment.flags & (tcp.SYN | tcp.ACK | tcp.RST)) === tcp.SYN)
-      accept(this.#stream(from, srcPort, dstPort, segment));
+      accept(this.#stream(from, srcPort, dstPort, segment), from);
     else if ((segment.flags & tcp.RST) === 0) {
       this.resets++;
       this.#sendTcp(from, dstPort, srcPort, segment.ack, 0, tcp.RST, new Uint8Array(0), 536);

@@ -15,7 +15,6 @@ import { SEGMENT_BRIDGED } from '../tables/segments.js';
 import { CAPACITIES, type Capacities } from '../tables/tables.js';
 import { UpdateRing } from '../tables/update-ring.js';
 import * as virtioNet from '../wire/virtio-net.js';
-import type { Endpoint } from './endpoint.js';
 import type { Offload } from './packet.js';
 
 export const SIM_CAPACITIES: Capacities = {
@@ -32,19 +31,27 @@ export const SIM_CAPACITIES: Capacities = {
 const SLOTS = 4;
 const RING_WORDS = 1 << 12;
 
+/** Who stands behind a port: an endpoint, or the host's kernel. */
+export interface Behind {
+  readonly name: string;
+  readonly mtu: number;
+  /** OFFLOAD_* bits of what it takes. */
+  readonly offload: number;
+  receive(frame: Uint8Array, offload: Offload): void;
+}
+
 /** What a host needs of the simulator. */
 export interface HostWire {
   /** A datagram for a peer. */
   sendDatagram(from: number, to: number, payload: Uint8Array): void;
-  /** A frame reaches an endpoint. */
-  deliver(endpoint: Endpoint, frame: Uint8Array, offload: Offload): void;
+  /** A frame reaches who stands behind a port. */
+  deliver(behind: Behind, frame: Uint8Array, offload: Offload): void;
   after(ms: number, act: () => void): void;
   now(): number;
 }
 
-/** An endpoint behind a port. */
 interface Plugged {
-  readonly endpoint: Endpoint;
+  readonly endpoint: Behind;
   readonly port: OpenPort;
 }
 
@@ -83,7 +90,7 @@ export class SimHost {
   readonly #ring: UpdateRing;
   readonly #wire: HostWire;
   readonly #turnMs: number;
-  readonly #byHandle = new Map<number, Endpoint>();
+  readonly #byHandle = new Map<number, Behind>();
   #inbox: Arrival[] = [];
   #isTurnDue = false;
   #unseen: { mark: number; plan: Plan }[] = [];
@@ -108,7 +115,7 @@ export class SimHost {
     this.#ring = new UpdateRing(UpdateRing.alloc(alloc, RING_WORDS));
   }
 
-  plug(portKey: string, endpoint: Endpoint): void {
+  plug(portKey: string, endpoint: Behind): void {
     const handle = this.#handles++;
     this.#byHandle.set(handle, endpoint);
     this.plugged.set(portKey, {

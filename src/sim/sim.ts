@@ -4,7 +4,8 @@
  *
  * Theory of operation. One {@link ClusterView} says what the cluster is. Every change of it reaches each host `publishMs`
  * later through the host's own compiler, master copy and update ring, in the middle of traffic. Events move frames: endpoint
- * → host (at once), host → host (a {@link Link} per direction), host → endpoint (at once).
+ * → host (at once), host → host (a {@link Link} per direction), host → endpoint (at once). Behind each host's `pw0` stands its
+ * kernel, which also forwards between the router and the underlay, where outsiders live.
  *
  * Not here: the control side's decisions; pods and nodes are placed by the caller, addresses given out in order.
  */
@@ -16,12 +17,15 @@ import { avalanche, mix } from '../tables/hash-index.js';
 import { OFFLOAD_CSUM, OFFLOAD_TSO, OFFLOAD_USO } from '../tables/ports.js';
 import type { Capacities } from '../tables/tables.js';
 import { formatIpv4, formatMac, macOfIpv4, parseCidr, parseIpv4 } from '../wire/address.js';
+import * as ethernet from '../wire/ethernet.js';
+import * as ipv4 from '../wire/ipv4.js';
 import { Endpoint } from './endpoint.js';
 import { Events } from './events.js';
+import { Kernel } from './kernel.js';
 import { Link, type LinkOptions } from './link.js';
-import type { Offload } from './packet.js';
+import { bytesOfPacket, L2, L3, packetOf, type Offload } from './packet.js';
 import { createRandom } from './random.js';
-import { SimHost } from './sim-host.js';
+import { SimHost, type Behind } from './sim-host.js';
 
 export const ALL_OFFLOADS = OFFLOAD_CSUM | OFFLOAD_TSO | OFFLOAD_USO;
 /** Outer IPv4 and UDP headers of a datagram on the underlay. */
@@ -44,6 +48,8 @@ export interface PodOptions {
   offload?: number;
   /** Default: the lab's pod MTU. */
   mtu?: number;
+  /** Default: the lowest that is free. */
+  ip?: number;
 }
 
 export interface Sim {
@@ -62,8 +68,14 @@ export interface Sim {
   addPod(name: string, node: string, options?: PodOptions): Endpoint;
   /** A pod is deleted. Its address may be given out again. */
   removePod(name: string): void;
-  /** The kernel of a host, behind `pw0`. */
+  /** The sockets of a host's kernel at its gateway address, behind `pw0`. */
   kernel(node: string): Endpoint;
+  /** The kernel itself: sockets at both addresses of the host. */
+  kernelOf(node: string): Kernel;
+  /** Somebody on the underlay who is no host. */
+  addOutsider(name: string, ip: number): Endpoint;
+  /** Say what there is, list by list. Pods and hosts must have been added; who is left out of a list is not gone from it. */
+  setObjects(objects: Partial<ClusterView>): void;
   /** A segment of two ports on a host: both ends. */
   pair(node: string, name: string, options?: [PodOptions, PodOptions]): [Endpoint, Endpoint];
   /** Change the links between two hosts, both ways. */
@@ -86,9 +98,12 @@ export function createSim(options: SimOptions): Sim {
   const mtu = podMtu(lab.underlay.mtu);
   const underlay = parseCidr(lab.underlay.cidr ?? '192.168.50.0/24')!.base;
   const podNet = parseCidr(lab.podCIDR)!.base;
+  const inside = [lab.podCIDR, lab.serviceCIDR].map((text) => parseCidr(text)!);
   const hosts = new Map<string, SimHost>();
   const byAddress = new Map<number, SimHost>();
-  const kernels = new Map<string, Endpoint>();
+  const kernels = new Map<string, Kernel>();
+  /** Who has an address on the underlay, but for hosts. */
+  const outsiders = new Map<number, Endpoint>();
   const links = new Map<string, Link>();
   const podKeys = new Map<string, { node: string; ip: number }>();
   const violations: string[] = [];
@@ -125,7 +140,10 @@ export function createSim(options: SimOptions): Sim {
     isPublishDue = true;
     after(publishMs, () => {
       isPublishDue = false;
-      for (const host of hosts.values()) host.publish(view);
+      for (const host of hosts.values()) {
+        kernels.get(host.name)!.setView(view);
+        host.publish(view);
+      }
     });
   }
 
@@ -139,16 +157,37 @@ export function createSim(options: SimOptions): Sim {
     return link;
   }
 
-  function plug(host: SimHost, portKey: string, ends: ConstructorParameters<typeof Endpoint>[0]): Endpoint {
-    const endpoint: Endpoint = new Endpoint(ends, {
-      send: (frame, offload) => host.fromEndpoint(portKey, frame, offload),
+  const endpointOf = (
+    ends: ConstructorParameters<typeof Endpoint>[0],
+    send: (frame: Uint8Array, offload: Offload) => void,
+  ): Endpoint =>
+    new Endpoint(ends, {
+      send,
       after,
       now,
       random: createRandom(seed()),
       violation: (text) => void violations.push(`${events.now} ms: ${text}`),
     });
+
+  function plug(host: SimHost, portKey: string, ends: ConstructorParameters<typeof Endpoint>[0]): Endpoint {
+    const endpoint = endpointOf(ends, (frame, offload) => host.fromEndpoint(portKey, frame, offload));
     host.plug(portKey, endpoint);
     return endpoint;
+  }
+
+  /** A packet on the underlay, to whoever has or answers for an address there. */
+  function toUnderlay(from: string, to: number, frame: Uint8Array, offload: Offload): void {
+    const outsider = outsiders.get(to);
+    const host = [...hosts.values()].find(({ name }) => kernels.get(name)!.answersFor(to));
+    const name = outsider?.name ?? host?.name;
+    if (name === undefined || name === from) return;
+    linkOf(from, name).send(frame, 0, (bytes) => {
+      trace(name, bytes);
+      if (!outsider) return kernels.get(name)!.fromUnderlay(bytes, offload);
+      const packet = packetOf(bytes);
+      ethernet.setDst(packet.v, L2, outsider.mac.hi, outsider.mac.lo);
+      outsider.receive(bytesOfPacket(packet), offload);
+    });
   }
 
   const hostNamed = (name: string): SimHost => {
@@ -187,7 +226,7 @@ export function createSim(options: SimOptions): Sim {
               peer.fromUnderlay(from, bytes);
             });
           },
-          deliver(endpoint: Endpoint, frame: Uint8Array, offload: Offload) {
+          deliver(endpoint: Behind, frame: Uint8Array, offload: Offload) {
             trace(endpoint.name, frame);
             after(0, () => endpoint.receive(frame, offload));
           },
@@ -197,17 +236,19 @@ export function createSim(options: SimOptions): Sim {
       );
       hosts.set(name, host);
       byAddress.set(address, host);
-      kernels.set(
-        name,
-        plug(host, 'pw0', {
-          name: `${name}/kernel`,
-          ip: addresses.gateway,
-          mac: addresses.gatewayMac,
-          mtu,
-          offload: ALL_OFFLOADS,
-          router: addresses.routerMac,
-        }),
+      const toRouter = (frame: Uint8Array, offload: Offload): void =>
+        host.fromEndpoint('pw0', frame, offload);
+      const kernel = new Kernel(
+        { name, address, addresses, inside, mtu, offload: ALL_OFFLOADS },
+        { toRouter, toUnderlay: (to, frame, offload) => toUnderlay(name, to, frame, offload) },
       );
+      const sockets = { mac: addresses.gatewayMac, mtu, offload: ALL_OFFLOADS, router: addresses.routerMac };
+      kernel.gateway = endpointOf({ ...sockets, name: kernel.name, ip: addresses.gateway }, toRouter);
+      kernel.node = endpointOf({ ...sockets, name: `${name}/node`, ip: address }, (frame, offload) =>
+        kernel.fromSocket(frame, offload),
+      );
+      host.plug('pw0', kernel);
+      kernels.set(name, kernel);
       changed({
         nodes: [
           ...view.nodes,
@@ -225,6 +266,7 @@ export function createSim(options: SimOptions): Sim {
               },
             },
             spec: { podCIDR, podCIDRs: [podCIDR] },
+            status: { addresses: [{ type: 'InternalIP', address: formatIpv4(address) }] },
           },
         ],
       });
@@ -246,7 +288,7 @@ export function createSim(options: SimOptions): Sim {
       const host = hostNamed(node);
       const cidr = parseCidr(view.nodes.find((one) => one.metadata.name === node)!.spec!.podCIDR!)!;
       const taken = new Set([...podKeys.values()].map((pod) => pod.ip));
-      let ip = cidr.base + 2;
+      let ip = podOptions.ip ?? cidr.base + 2;
       while (taken.has(ip)) ip++;
       podKeys.set(name, { node, ip });
       const endpoint = plug(host, `pod default/${name}`, {
@@ -280,7 +322,19 @@ export function createSim(options: SimOptions): Sim {
       changed({ pods: view.pods.filter((one) => one.metadata.name !== name) });
     },
 
-    kernel: (node) => kernels.get(node)!,
+    kernel: (node) => kernels.get(node)!.gateway,
+    kernelOf: (node) => kernels.get(node)!,
+
+    addOutsider(name, ip) {
+      const ends = { name, ip, mtu: lab.underlay.mtu, offload: ALL_OFFLOADS, router: macOfIpv4(ip) };
+      const outsider = endpointOf(ends, (frame, offload) =>
+        toUnderlay(name, ipv4.dst(packetOf(frame).v, L3), frame, offload),
+      );
+      outsiders.set(ip, outsider);
+      return outsider;
+    },
+
+    setObjects: changed,
 
     pair(node, name, ends = [{}, {}]) {
       const host = hostNamed(node);
