@@ -37,6 +37,8 @@ import { SCTP, TCP, UDP } from '../wire/ipv4.js';
 import type { Ids, Image } from './image.js';
 
 const PROTOCOLS: Record<string, number> = { TCP, UDP, SCTP };
+/** A Service with this label is another proxy's. https://kubernetes.io/docs/reference/labels-annotations-taints/ */
+const OTHER_PROXY = 'service.kubernetes.io/service-proxy-name';
 const DEFAULT_AFFINITY_SECONDS = 10_800;
 
 export interface ServicesInput {
@@ -84,7 +86,8 @@ export function compileServices(input: ServicesInput, ids: Ids, image: Image): v
     else slices.set(key, [slice]);
   }
   for (const service of view.services) {
-    if (service.spec.type === 'ExternalName') continue;
+    if (service.spec.type === 'ExternalName' || service.metadata.labels?.[OTHER_PROXY] !== undefined)
+      continue;
     const name = `${service.metadata.namespace}/${service.metadata.name}`;
     for (const port of service.spec.ports ?? [])
       compilePort(input, ids, image, service, port, slices.get(name) ?? []);

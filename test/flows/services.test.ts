@@ -564,3 +564,40 @@ t.test('a load balancer’s own address is always among those that may come to i
   on.send('pw0', tcpFrame({ ...FROM_HOST, src: OUTSIDE, dst: LB, srcPort: 1, dstPort: 80, flags: SYN }));
   t.same([on.take(), on.drops()], [[], { 'source-not-allowed': 1 }]);
 });
+
+t.test('what comes from the host and goes back to it answers by the router', async (t) => {
+  const local = web({
+    type: 'NodePort',
+    externalTrafficPolicy: 'Local',
+    ports: [{ port: 80, nodePort: 30080 }],
+  });
+  const on = bench([local], [sliceObject('web', [{ ip: NODE, node: 'node1' }])]);
+  // From the host's own programs, and from outside under policy Local: the host would answer both without us.
+  for (const [src, dst, dstPort] of [
+    [GATEWAY.ip, VIP, 80],
+    [OUTSIDE, NODE, 30080],
+  ] as const) {
+    const got = syn(on, 1000, dst, { ...FROM_HOST, src }, 'pw0', dstPort);
+    t.match(got, { src: ROUTER.ip, dst: NODE, dstPort: 8080, ...right }, `from ${src}`);
+    on.send(
+      'pw0',
+      tcpFrame({
+        ...FROM_HOST,
+        src: NODE,
+        dst: ROUTER.ip,
+        srcPort: 8080,
+        dstPort: got.srcPort!,
+        flags: SYN | ACK,
+      }),
+    );
+    t.match(frameOf(on.only('pw0')), { src: dst, srcPort: dstPort, dst: src, dstPort: 1000, ...right });
+  }
+});
+
+t.test('a Service of another proxy is none of ours', async (t) => {
+  const other = web();
+  other.metadata.labels = { 'service.kubernetes.io/service-proxy-name': 'another' };
+  const on = bench([other], [sliceObject('web', [{ ip: B.ip }])]);
+  on.send('a', tcpFrame({ ...FROM_A, dst: VIP, srcPort: 1000, dstPort: 80, flags: SYN }));
+  t.match(on.drops(), { 'no-such-service': 1 });
+});

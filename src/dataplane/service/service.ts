@@ -12,6 +12,8 @@
  * | cluster IP              | only to itself (hairpin)     | yes, but for the gateway address            |
  * | others, policy Cluster  | yes                          | yes                                         |
  * | others, policy Local    | only to itself               | host: yes; outside: no, local endpoints only |
+ *
+ * Beyond this table, what comes from the host's kernel and goes back to it is always translated: `source-nat.ts`.
  */
 import * as ethernet from '../../wire/ethernet.js';
 import * as ipv4 from '../../wire/ipv4.js';

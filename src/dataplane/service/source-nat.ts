@@ -3,6 +3,7 @@
  * address.
  *
  * - Towards a pod (needed by the Service stage): the router's own address, by which the answer comes back to this router.
+ * - From the host's kernel back to it (an endpoint with the host's own network): likewise, under every policy.
  * - To the outside, from a pod: the host's own address (masquerade), with a port of {@link FIRST_PORT}..{@link LAST_PORT}: answers to
  *   those are steered back to us (DESIGN §3), and no program of the host is given one.
  * - A translated flow whose reply tuple is taken (the client speaks to the endpoint directly, from the same port): its own address
@@ -12,6 +13,7 @@ import * as ipv4 from '../../wire/ipv4.js';
 import * as ethernet from '../../wire/ethernet.js';
 import { V4_MAPPED } from '../../wire/address.js';
 import { FROM_INI, FROM_TGT, ROW_WORDS, TUPLE_WORDS } from '../../tables/conntrack.js';
+import { PORT_HOST } from '../../tables/ports.js';
 import { ROUTE_HOST, ROUTE_LOCAL, ROUTE_VTEP } from '../../tables/routes.js';
 import type { Dataplane } from '../dataplane.js';
 import { CONTINUE, DROP_NO_FREE_PORT } from '../verdict.js';
@@ -22,7 +24,7 @@ export const LAST_PORT = 64999;
 /** Ports tried before a flow is refused. */
 const TRIES = 128;
 
-type Parts = Pick<Dataplane, 'frames' | 'segments' | 'routes' | 'conntrack' | 'now'>;
+type Parts = Pick<Dataplane, 'frames' | 'ports' | 'segments' | 'routes' | 'conntrack' | 'now'>;
 
 export function sourceNat(dp: Parts, f: number): number {
   const { frames, segments, routes, conntrack } = dp;
@@ -37,11 +39,11 @@ export function sourceNat(dp: Parts, f: number): number {
   frames.draft[f] = draft;
   const { words } = conntrack;
   const reply = draft * ROW_WORDS + FROM_TGT * TUPLE_WORDS;
-  const wantsNode =
-    isMasqueraded || (frames.needsSnat[f] !== 0 && isOutside && segments.nodeIp[segment] !== 0);
+  const needsSnat = frames.needsSnat[f] !== 0 || comesBack(dp, f);
+  const wantsNode = isMasqueraded || (needsSnat && isOutside && segments.nodeIp[segment] !== 0);
   let source = frames.s3[f]!;
   if (wantsNode) source = segments.nodeIp[segment]!;
-  else if (frames.needsSnat[f] !== 0) source = segments.routerIp[segment]!;
+  else if (needsSnat) source = segments.routerIp[segment]!;
   const port = words[reply + 8]! & 0xffff;
   const range = wantsNode && frames.proto[f] !== ipv4.ICMP ? LAST_PORT - FIRST_PORT + 1 : 0;
   // Its own port first, where any will do; the others in an order that the flow's hash begins.
@@ -128,6 +130,13 @@ function isTaken({ conntrack, now }: Parts, draft: number): boolean {
     ) !== 0
   );
 }
+
+/**
+ * Whether a translated packet came from the host's kernel and goes back to it: to an endpoint in the host's own network, or beyond
+ * it. Its answer would find the client without passing here, and come from an address that the client never asked.
+ */
+const comesBack = ({ frames, ports, routes }: Parts, f: number): boolean =>
+  ports.kind[frames.inPort[f]!] === PORT_HOST && routes.kind[frames.route[f]!] === ROUTE_HOST;
 
 /** Whether a packet to the host's kernel goes on from there: neither to the gateway address nor to the host's own. */
 function isForeign({ frames, segments }: Parts, f: number): boolean {
