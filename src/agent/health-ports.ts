@@ -28,7 +28,8 @@ interface HealthPort {
   localEndpoints: number;
 }
 
-const wantsHealthPort = ({ spec }: Service): boolean =>
+/** Whether hosts have a health-check node port for a Service. */
+export const wantsHealthPort = ({ spec }: Service): boolean =>
   spec.type === 'LoadBalancer' &&
   spec.externalTrafficPolicy === 'Local' &&
   (spec.healthCheckNodePort ?? 0) > 0;
@@ -52,10 +53,13 @@ export const localEndpoints = (
   return new Map([...addresses].map(([key, found]) => [key, found.size]));
 };
 
+/** The status of a host with so many ready endpoints. */
+export const healthCode = (count: number): 200 | 503 => (count > 0 ? 200 : 503);
+
 const serve = (fd: number, port: HealthPort): void => {
   port.server.on('request', (_request, response) => {
     const { namespace, name, localEndpoints: count } = port;
-    response.writeHead(count > 0 ? 200 : 503, {
+    response.writeHead(healthCode(count), {
       'content-type': 'application/json',
       'x-content-type-options': 'nosniff',
       'x-load-balancing-endpoint-weight': String(count),
