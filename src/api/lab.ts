@@ -1,12 +1,27 @@
 /**
  * Lab, our own kind: what `podwire up -f` reads. The row, its defaults and its rules.
  */
-import { cidrContains, cidrLast, cidrsOverlap, parseCidr, parseIpv4, type Cidr } from '../wire/address.js';
+import {
+  cidrContains,
+  cidrLast,
+  cidrsOverlap,
+  parseAddress,
+  parseCidr,
+  parseIpv4,
+  type Cidr,
+} from '../wire/address.js';
 import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
 import { at, invalid, required, type Problem } from './problem.js';
-import { checkCidr, checkDnsLabel, checkPort, checkUnique } from './rules.js';
+import {
+  checkAddress,
+  checkCidr,
+  checkDnsLabel,
+  checkDnsSubdomain,
+  checkPort,
+  checkUnique,
+} from './rules.js';
 import { BOOLEAN, INT32, listOf, object, objectSchema, oneOf, STRING, STRINGS } from './schema.js';
-import type { Lab, LabSpec, Scheduler } from './types.js';
+import type { DnsSpec, HostAlias, Lab, LabSpec, PodNames, Scheduler } from './types.js';
 
 /** A lab's spec with nothing left out; `underlay.cidr` stays open until `up` picks a free one. */
 export interface FullLabSpec {
@@ -19,8 +34,10 @@ export interface FullLabSpec {
   manifests: string[];
   loadBalancers: { cidr?: string };
   proxy: { scheduler: Scheduler };
+  dns: { zone: string; ttl: number; pods: PodNames; upstreams?: string[]; hosts: HostAlias[] };
 }
 
+export const POD_NAMES: readonly PodNames[] = ['disabled', 'insecure', 'verified'];
 export const SCHEDULERS: readonly Scheduler[] = ['random', 'rr', 'sh', 'userspace'];
 
 export const LAB_DEFAULTS: Readonly<FullLabSpec> = {
@@ -33,6 +50,7 @@ export const LAB_DEFAULTS: Readonly<FullLabSpec> = {
   manifests: [],
   loadBalancers: {},
   proxy: { scheduler: 'random' },
+  dns: { zone: 'cluster.local', ttl: 5, pods: 'insecure', hosts: [] },
 };
 
 /** A lab's spec with every field. */
@@ -48,6 +66,7 @@ export function labSpec(lab: Lab): FullLabSpec {
     manifests: [...(spec.manifests ?? LAB_DEFAULTS.manifests)],
     loadBalancers: { ...spec.loadBalancers },
     proxy: { ...LAB_DEFAULTS.proxy, ...spec.proxy },
+    dns: { ...LAB_DEFAULTS.dns, ...spec.dns },
   };
 }
 
@@ -89,6 +108,13 @@ export const LAB: Kind<Lab> = {
       manifests: STRINGS,
       loadBalancers: object({ cidr: STRING }),
       proxy: object({ scheduler: oneOf(...SCHEDULERS) }),
+      dns: object({
+        zone: STRING,
+        ttl: INT32,
+        pods: oneOf(...POD_NAMES),
+        upstreams: STRINGS,
+        hosts: listOf(object({ ip: STRING, hostnames: STRINGS }, ['ip']), 'ip'),
+      }),
     }),
   }),
   columns: [
@@ -161,7 +187,44 @@ function validateLab(lab: Lab): Problem[] {
   return problems.concat(
     checkNodes(spec.nodes, podCidr, underlay),
     ...spec.manifests.map((path, i) => (path ? [] : [required(at('spec.manifests', i))])),
+    checkDns(spec.dns),
   );
+}
+
+/** The longest that clients may be told to keep an answer; CoreDNS has the same. */
+const MAX_TTL = 3600;
+
+function checkDns({ zone, ttl, upstreams = [], hosts = [] }: DnsSpec): Problem[] {
+  const problems: Problem[] = [];
+  if (zone !== undefined) problems.push(...checkDnsSubdomain(zone, 'spec.dns.zone'));
+  if (ttl !== undefined && (ttl < 0 || ttl > MAX_TTL))
+    problems.push(invalid('spec.dns.ttl', ttl, `must be 0..${MAX_TTL} seconds`));
+  upstreams.forEach((text, i) => {
+    if (!parseEndpoint(text, DNS_PORT))
+      problems.push(invalid(at('spec.dns.upstreams', i), text, 'must be ADDRESS or ADDRESS:PORT'));
+  });
+  hosts.forEach(({ ip, hostnames = [] }, i) => {
+    problems.push(...checkAddress(ip, `${at('spec.dns.hosts', i)}.ip`));
+    hostnames.forEach((name, j) =>
+      problems.push(...checkDnsSubdomain(name, at(`${at('spec.dns.hosts', i)}.hostnames`, j))),
+    );
+  });
+  return problems;
+}
+
+/** Where DNS servers listen unless something else is said. */
+export const DNS_PORT = 53;
+
+/** `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; undefined when it is none of them. */
+export function parseEndpoint(
+  text: string,
+  defaultPort: number,
+): { address: string; port: number } | undefined {
+  if (parseAddress(text)) return { address: text, port: defaultPort };
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):([0-9]{1,5})$/.exec(text) ?? [];
+  const address = bracketed ?? plain ?? '';
+  const port = Number(digits);
+  return parseAddress(address) && port > 0 && port < 65536 ? { address, port } : undefined;
 }
 
 function checkNodes(

@@ -180,6 +180,28 @@ export interface LabSpec {
   /** Where LoadBalancer addresses come from; without it .200 to .250 of the underlay. */
   loadBalancers?: { cidr?: string };
   proxy?: { scheduler?: Scheduler };
+  dns?: DnsSpec;
+}
+
+/** The cluster's DNS. */
+export interface DnsSpec {
+  zone?: string;
+  /** Seconds that clients may keep an answer. */
+  ttl?: number;
+  pods?: PodNames;
+  /** Who is asked for other names, as ADDRESS or ADDRESS:PORT; the machine's own resolvers when left out. */
+  upstreams?: string[];
+  /** Names that have fixed addresses, whatever anybody else says. */
+  hosts?: HostAlias[];
+}
+
+/** How `10-244-1-3.NAMESPACE.pod` is answered: never, for any address, or for addresses of pods of that namespace. */
+export type PodNames = 'disabled' | 'insecure' | 'verified';
+
+/** A line of a hosts file. */
+export interface HostAlias {
+  ip: string;
+  hostnames?: string[];
 }
 
 /** How new flows are spread over a Service's endpoints, called as kube-proxy calls its modes. */
