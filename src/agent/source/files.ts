@@ -11,9 +11,7 @@
  * of that. (`spec.nodeName` and `status.podIP` in the file pin both.) Nothing is ever written.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, statSync, watch } from 'node:fs';
-import type { FSWatcher } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { withDefaults } from '../../api/defaults.js';
 import { isExternalNode, nodeAddress } from '../../api/node.js';
 import { keyOf } from '../../api/types.js';
@@ -31,6 +29,7 @@ import type {
 import { labSpec } from '../../api/lab.js';
 import { checkObjects, ManifestError, readManifests } from '../../client/manifest.js';
 import type { Located } from '../../client/manifest.js';
+import { signature, watchPaths } from '../../client/watch-paths.js';
 import { settle } from '../../control/reconcile.js';
 import type { Logger } from '../log.js';
 import { nodeAnnotations } from '../node-object.js';
@@ -45,26 +44,6 @@ export interface FilesSourceOptions {
   /** How often to look without being told to. */
   intervalMs?: number;
 }
-
-/** What differs when a file was changed or replaced. */
-const signature = (paths: readonly string[]): string =>
-  paths
-    .map((path) => {
-      try {
-        const { ino, size, mtimeNs } = statSync(path, { bigint: true });
-        const inside = statSync(path).isDirectory()
-          ? `(${signature(
-              readdirSync(path)
-                .sort()
-                .map((name) => join(path, name)),
-            )})`
-          : '';
-        return `${ino}:${size}:${mtimeNs}${inside}`;
-      } catch (error) {
-        return (error as NodeJS.ErrnoException).code;
-      }
-    })
-    .join(' ');
 
 /** A uid that says what stands in the file: the same on every host, another when the object changes. */
 const uidOf = (object: object): string => {
@@ -152,8 +131,7 @@ const viewOf = (found: readonly Located[], labName: string): ClusterView => {
 export const createFilesSource = (options: FilesSourceOptions): ClusterSource => {
   const { log } = options;
   const paths = options.paths.map((path) => resolve(path));
-  const watchers: FSWatcher[] = [];
-  let timer: NodeJS.Timeout | undefined;
+  let watching: { close(): void } | undefined;
   let seen = '';
   let problems: readonly string[] = [];
 
@@ -184,19 +162,14 @@ export const createFilesSource = (options: FilesSourceOptions): ClusterSource =>
           log.error({ problems }, 'The files have changed and are wrong; what was in force stays so');
         }
       };
-      const lookInTurn = (): void => void (turn = turn.then(look));
 
       seen = signature(paths);
       changed(await load());
-      for (const dir of new Set(paths.map((path) => (statSync(path).isDirectory() ? path : dirname(path)))))
-        try {
-          // Errors later on (the folder is gone) leave the timer to look.
-          watchers.push(watch(dir, { persistent: false }, lookInTurn).on('error', () => undefined));
-        } catch (error) {
-          log.warn(`Cannot watch ${dir}, looking once a second instead: ${(error as Error).message}`);
-        }
-      timer = setInterval(lookInTurn, options.intervalMs ?? 1_000);
-      timer.unref();
+      watching = watchPaths(paths, {
+        changed: () => void (turn = turn.then(look)),
+        trouble: (message) => log.warn(message),
+        intervalMs: options.intervalMs,
+      });
     },
     // What becomes of pods and node is for `status` of this host alone: there is nobody to tell.
     reportPod: () => undefined,
@@ -204,8 +177,7 @@ export const createFilesSource = (options: FilesSourceOptions): ClusterSource =>
     reportNode: () => undefined,
     problems: () => [...problems],
     close() {
-      clearInterval(timer);
-      for (const watcher of watchers) watcher.close();
+      watching?.close();
       return Promise.resolve();
     },
   };
