@@ -4,17 +4,14 @@
  */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { DEFAULT_NAMESPACE } from '../api/defaults.js';
-import { KINDS, kindOf } from '../api/kinds.js';
-import type { ApiObject, ClusterView } from '../api/types.js';
-import { checkSchema } from '../api/schema.js';
-import { createClient } from '../client/client.js';
-import { ManifestError, readManifests, type Located } from '../client/manifest.js';
+import type { ClusterView } from '../api/types.js';
+import { readManifests } from '../client/manifest.js';
 import { explain as answer, type Explanation } from '../explain/explain.js';
 import { checkQuery, MAX_TRIES, type Query } from '../explain/query.js';
 import { viewOf } from '../explain/view.js';
+import { objectsOfLab, takeObjects } from './offline-objects.js';
 import { formatTable, OUTPUT, outputFormat, printJson, readStdin } from './output.js';
-import { LAB_FLAG, pickLab, serverSocketOf } from './pick-lab.js';
+import { LAB_FLAG } from './pick-lab.js';
 import { CommandError, defineVerb, UsageError, type Io } from './verb.js';
 
 export const explain = defineVerb({
@@ -124,36 +121,6 @@ async function viewFrom(
       `There is no Node object in ${files.join(', ')}; add one with its address and spec.podCIDR`,
     );
   return view;
-}
-
-/**
- * All objects that packets care about, each checked for its shape: not for its place in a cluster of ours, which need not be where it
- * comes from. Fields that we do not know are left alone.
- */
-function takeObjects(located: readonly Located[], io: Io): ApiObject[] {
-  const problems: string[] = [];
-  const taken: ApiObject[] = [];
-  for (const one of located) {
-    const kind = kindOf(one.object);
-    if (!kind) {
-      io.stderr.write(`note: ${one.file}:${one.line}: ${one.object.kind} has no say in this, left out\n`);
-      continue;
-    }
-    const wrong = checkSchema(one.object, kind.schema).filter(({ reason }) => reason !== 'UnknownField');
-    for (const { field, message } of wrong)
-      problems.push(`${one.file}:${one.lineOf(field)}: ${field === '' ? '' : `${field}: `}${message}`);
-    if (wrong.length > 0) continue;
-    if (kind.namespaced) one.object.metadata.namespace ??= DEFAULT_NAMESPACE;
-    taken.push(one.object);
-  }
-  if (problems.length > 0) throw new ManifestError(problems);
-  return taken;
-}
-
-async function objectsOfLab(lab: string | undefined): Promise<ApiObject[]> {
-  const client = createClient({ socketPath: serverSocketOf(pickLab(lab)) });
-  const lists = await Promise.all(KINDS.map((kind) => client.list<ApiObject>(kind)));
-  return lists.flatMap(({ items }) => items);
 }
 
 /** One line of JSON for each; a line that cannot be read is answered with `{"error"}`. */

@@ -26,6 +26,7 @@ export const VERBS: readonly VerbRow[] = [
   { name: 'logs', summary: 'what a container wrote', load: async () => (await import('./logs.js')).logs },
   { name: 'kubeconfig', summary: 'let kubectl in', load: async () => (await import('./kubeconfig.js')).kubeconfig },
   { name: 'explain', summary: 'what would happen to a packet, and why', load: async () => (await import('./explain.js')).explain },
+  { name: 'dns', summary: 'the cluster’s DNS by itself, from files', load: async () => (await import('./dns.js')).dns },
   { name: 'tables', summary: 'what the data plane really knows', load: async () => (await import('./tables.js')).tables },
   { name: 'agent', summary: 'run one host', load: async () => (await import('./agent.js')).agent },
   { name: 'doctor', summary: 'what on this machine will bite you', load: async () => (await import('./doctor.js')).doctor },

@@ -24,17 +24,13 @@ import {
   type ClusterView,
   type EndpointSlice,
   type Pod,
+  type PodNames,
   type Service,
 } from '../api/types.js';
 import { canonical, readReverse, undashed } from './address-names.js';
 import type { Meaning } from './records.js';
 import { ServiceNames, unique, type EndpointNames, type PortTarget } from './service-names.js';
 import { TrackedObjects } from './tracked-objects.js';
-
-/** How `10-244-1-3.NAMESPACE.pod` is answered: never, for any address, or for addresses of pods of that namespace. */
-export type PodNames = 'disabled' | 'insecure' | 'verified';
-
-export const POD_NAMES: readonly PodNames[] = ['disabled', 'insecure', 'verified'];
 
 export interface NamesOptions {
   /** Lower case, without the last dot: `cluster.local`. */

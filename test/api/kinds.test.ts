@@ -106,6 +106,7 @@ t.test('defaults of a lab and a node', async (t) => {
     manifests: [],
     loadBalancers: {},
     proxy: { scheduler: 'random' },
+    dns: { zone: 'cluster.local', ttl: 5, pods: 'insecure', hosts: [] },
   });
   const node = withDefaults<Node>({
     apiVersion: 'v1',

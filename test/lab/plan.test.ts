@@ -35,6 +35,7 @@ t.test('a Lab without a spec gets every default', async (t) => {
     manifests: [],
     loadBalancers: {},
     proxy: { scheduler: 'random' },
+    dns: { zone: 'cluster.local', ttl: 5, pods: 'insecure', hosts: [] },
   });
   t.strictSame(nodes, [
     { name: 'node1', netns: 'demo.node1', address: '192.168.50.1' },
