@@ -87,6 +87,9 @@ const detailsOf = (resource: Resource, name: string): StatusDetails => ({
 
 export const badRequest = (message: string): ApiError => new ApiError(400, 'BadRequest', message);
 
+export const methodNotAllowed = (): ApiError =>
+  new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+
 export const notFound = (resource: Resource, name: string): ApiError =>
   new ApiError(404, 'NotFound', `${resourceName(resource)} "${name}" not found`, detailsOf(resource, name));
 

@@ -32,7 +32,7 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   const result: Record<string, unknown> = isMap(target) ? { ...target } : {};
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete result[key];
-    else set(result, key, mergePatch(Object.hasOwn(result, key) ? result[key] : undefined, value));
+    else setKey(result, key, mergePatch(Object.hasOwn(result, key) ? result[key] : undefined, value));
   }
   return result;
 }
@@ -53,17 +53,17 @@ export function applyPatch(
     const now = isMap(live) && Object.hasOwn(live, key) ? live[key] : undefined;
     if (isMap(value) && isMap(now)) {
       const inner = applyPatch(isMap(last) ? last[key] : undefined, value, now);
-      if (Object.keys(inner).length > 0) set(patch, key, inner);
-    } else if (!equal(value, now)) set(patch, key, value);
+      if (Object.keys(inner).length > 0) setKey(patch, key, inner);
+    } else if (!equal(value, now)) setKey(patch, key, value);
   }
   for (const key of isMap(last) ? Object.keys(last) : []) {
     if (Object.hasOwn(wanted, key)) continue;
-    if (isMap(live) && Object.hasOwn(live, key)) set(patch, key, null);
+    if (isMap(live) && Object.hasOwn(live, key)) setKey(patch, key, null);
   }
   return patch;
 }
 
 /** Set a key of a map, also when it is called `__proto__`. */
-function set(map: Record<string, unknown>, key: string, value: unknown): void {
+export function setKey(map: Record<string, unknown>, key: string, value: unknown): void {
   Object.defineProperty(map, key, { value, writable: true, enumerable: true, configurable: true });
 }

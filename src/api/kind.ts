@@ -43,6 +43,11 @@ export interface Kind<T extends ApiObject = ApiObject> {
   readonly columns: readonly Column<T>[];
   /** Fields that a field selector may name, beside metadata.name and metadata.namespace. */
   readonly selectable: readonly string[];
+  /**
+   * Kubernetes itself does not have this kind: there it would come from a CustomResourceDefinition. Clients know nothing of
+   * its lists, so a strategic merge patch is refused.
+   */
+  readonly isCustom?: boolean;
   /** Whether an object of this kind changes anything yet; if not, a write is answered with a warning. */
   readonly hasEffect: boolean;
   /** Fill in what was left out. Changes `object`, which is the caller's own copy. */

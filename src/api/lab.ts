@@ -126,6 +126,7 @@ export const LAB: Kind<Lab> = {
     AGE_COLUMN,
   ],
   selectable: [],
+  isCustom: true,
   hasEffect: true,
   defaults(lab) {
     lab.spec = labSpec(lab);

@@ -68,7 +68,7 @@ export const POD: Kind<Pod> = {
   shortNames: ['po'],
   categories: ['all'],
   namespaced: true,
-  subresources: ['status', 'log', 'exec', 'attach', 'portforward'],
+  subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward'],
   schema: objectSchema({ spec: POD_SPEC, status: POD_STATUS }),
   columns: [
     NAME_COLUMN,

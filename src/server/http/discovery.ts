@@ -1,73 +1,190 @@
 /**
- * What the server tells about itself: groups, versions, resources. Made from the rows of api/kinds.ts.
+ * What the server tells about itself: groups, versions, resources. Made from the rows of api/kinds.ts, of subresources.ts
+ * and of reviews.ts.
+ *
+ * There are two forms: a list for each group and version, and, for kubectl from 1.26 on, all of it in one answer.
+ * Source: k8s.io/apimachinery, pkg/apis/meta/v1; k8s.io/api, apidiscovery/v2.
  */
 import { KINDS, type Kind } from '../../api/kinds.js';
+import { isJson, parseAccept } from './accept.js';
+import { REVIEWS, type Review } from './reviews.js';
+import { SUBRESOURCES } from './subresources.js';
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 
 /** The Kubernetes release whose API ours is a part of. */
 const VERSION = { major: '1', minor: '33' };
+export const VERSION_NAME = `v${VERSION.major}.${VERSION.minor}.0+podwire`;
+
+export interface Answer {
+  readonly body: unknown;
+  readonly type?: string;
+}
 
 /** The answer to a discovery path, or undefined when it is none. */
-export function discover(pathname: string): unknown {
+export function discover(pathname: string, accept: string | undefined): Answer | undefined {
   const parts = pathname.split('/').filter((part) => part !== '');
+  if (parts.length === 1 && (parts[0] === 'api' || parts[0] === 'apis')) {
+    const wanted = aggregatedType(accept);
+    if (wanted) return aggregated(parts[0] === 'api' ? [''] : namedGroups(), wanted);
+  }
+  const body = plain(pathname, parts);
+  return body === undefined ? undefined : { body };
+}
+
+function plain(pathname: string, parts: readonly string[]): unknown {
   if (pathname === '/version' || pathname === '/version/') {
     return {
       ...VERSION,
-      gitVersion: `v${VERSION.major}.${VERSION.minor}.0+podwire`,
+      gitVersion: VERSION_NAME,
+      gitCommit: '',
+      gitTreeState: 'clean',
+      buildDate: '1970-01-01T00:00:00Z',
+      goVersion: '',
+      compiler: 'none',
       platform: 'linux/amd64',
     };
   }
   if (parts[0] === 'api') {
-    if (parts.length === 1) return { kind: 'APIVersions', versions: versionsOf('') };
-    return parts.length === 2 ? resources('', parts[1]!) : undefined;
+    if (parts.length === 1) {
+      return { kind: 'APIVersions', versions: versionsOf(''), serverAddressByClientCIDRs: [] };
+    }
+    return parts.length === 2 ? resourceList('', parts[1]!) : undefined;
   }
   if (parts[0] !== 'apis') return undefined;
   if (parts.length === 1) {
-    return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups().map(describeGroup) };
+    return { kind: 'APIGroupList', apiVersion: 'v1', groups: namedGroups().map(describeGroup) };
   }
   const group = parts[1]!;
-  if (!groups().includes(group)) return undefined;
+  if (!namedGroups().includes(group)) return undefined;
   if (parts.length === 2) return { kind: 'APIGroup', apiVersion: 'v1', ...describeGroup(group) };
-  return parts.length === 3 ? resources(group, parts[2]!) : undefined;
+  return parts.length === 3 ? resourceList(group, parts[2]!) : undefined;
 }
 
-const groups = (): string[] => [...new Set(KINDS.map((kind) => kind.group))].filter((group) => group !== '');
-
-const versionsOf = (group: string): string[] => [
-  ...new Set(KINDS.filter((kind) => kind.group === group).flatMap((kind) => kind.versions)),
+/** All groups but the core one, which has no name. */
+export const namedGroups = (): string[] => [
+  ...new Set([...KINDS, ...REVIEWS].map(({ group }) => group).filter((group) => group !== '')),
 ];
 
+/** The versions of a group in the order in which clients shall choose among them. */
+export const versionsOf = (group: string): string[] => [
+  ...new Set([...KINDS, ...REVIEWS].filter((row) => row.group === group).flatMap(({ versions }) => versions)),
+];
+
+export const groupVersion = (group: string, version: string): string =>
+  group ? `${group}/${version}` : version;
+
 function describeGroup(name: string): object {
-  const versions = versionsOf(name).map((version) => ({ groupVersion: `${name}/${version}`, version }));
+  const versions = versionsOf(name).map((version) => ({
+    groupVersion: groupVersion(name, version),
+    version,
+  }));
   return { name, versions, preferredVersion: versions[0] };
 }
 
-function resources(group: string, version: string): object | undefined {
-  const rows = KINDS.filter((kind) => kind.group === group && kind.versions.includes(version));
-  if (rows.length === 0) return undefined;
-  const groupVersion = group ? `${group}/${version}` : version;
-  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: rows.flatMap(describeKind) };
+const isIn = (group: string, version: string) => (row: Kind | Review) =>
+  row.group === group && row.versions.includes(version);
+
+const subresourcesOf = (kind: Kind) =>
+  kind.subresources.flatMap((name) => {
+    const row = SUBRESOURCES[name];
+    return row ? [{ name, ...row }] : [];
+  });
+
+function resourceList(group: string, version: string): object | undefined {
+  const kinds = KINDS.filter(isIn(group, version));
+  const reviews = REVIEWS.filter(isIn(group, version));
+  if (kinds.length + reviews.length === 0) return undefined;
+  const resources = [
+    ...kinds.flatMap((kind) => {
+      const { plural, singular, namespaced, shortNames, categories } = kind;
+      return [
+        {
+          name: plural,
+          singularName: singular,
+          namespaced,
+          kind: kind.kind,
+          verbs: VERBS,
+          shortNames,
+          categories,
+        },
+        ...subresourcesOf(kind).map(({ name, type, verbs }) => ({
+          name: `${plural}/${name}`,
+          singularName: '',
+          namespaced,
+          ...(type && { group: type.group || undefined, version: type.version }),
+          kind: type?.kind ?? kind.kind,
+          verbs,
+        })),
+      ];
+    }),
+    ...reviews.map(({ plural, singular, kind }) => ({
+      name: plural,
+      singularName: singular,
+      namespaced: false,
+      kind,
+      verbs: ['create'],
+    })),
+  ];
+  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: groupVersion(group, version), resources };
 }
 
-/** Of subresources that are no object. */
-const STREAM_VERBS: Readonly<Record<string, readonly string[]>> = {
-  log: ['get'],
-  exec: ['create', 'get'],
-  attach: ['create', 'get'],
-  portforward: ['create', 'get'],
-};
+/** The version of the one-answer form that a client asks for before any other form. */
+function aggregatedType(accept: string | undefined): 'v2' | 'v2beta1' | undefined {
+  for (const media of parseAccept(accept)) {
+    if (!isJson(media)) continue;
+    const { parameters } = media;
+    if (!parameters.has('as')) return undefined;
+    const version = parameters.get('v');
+    if (
+      parameters.get('g') === 'apidiscovery.k8s.io' &&
+      parameters.get('as') === 'APIGroupDiscoveryList' &&
+      (version === 'v2' || version === 'v2beta1')
+    )
+      return version;
+  }
+  return undefined;
+}
 
-function describeKind(kind: Kind): object[] {
-  const { plural, singular, namespaced, shortNames } = kind;
-  const shared = { namespaced, kind: kind.kind };
+function aggregated(groups: readonly string[], version: string): Answer {
+  const body = {
+    kind: 'APIGroupDiscoveryList',
+    apiVersion: `apidiscovery.k8s.io/${version}`,
+    metadata: {},
+    items: groups.map((group) => ({
+      metadata: { name: group || undefined, creationTimestamp: null },
+      versions: versionsOf(group).map((one) => ({
+        version: one,
+        freshness: 'Current',
+        resources: discoverResources(group, one),
+      })),
+    })),
+  };
+  return { body, type: `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList` };
+}
+
+function discoverResources(group: string, version: string): object[] {
   return [
-    { name: plural, singularName: singular, ...shared, verbs: VERBS, shortNames },
-    ...kind.subresources.map((subresource) => ({
-      name: `${plural}/${subresource}`,
-      singularName: '',
-      ...shared,
-      verbs: STREAM_VERBS[subresource] ?? ['get', 'patch', 'update'],
+    ...KINDS.filter(isIn(group, version)).map((kind) => ({
+      resource: kind.plural,
+      responseKind: { group, version, kind: kind.kind },
+      scope: kind.namespaced ? 'Namespaced' : 'Cluster',
+      singularResource: kind.singular,
+      verbs: VERBS,
+      shortNames: kind.shortNames,
+      categories: kind.categories,
+      subresources: subresourcesOf(kind).map(({ name, type, verbs }) => ({
+        subresource: name,
+        responseKind: type ?? { group, version, kind: kind.kind },
+        verbs,
+      })),
+    })),
+    ...REVIEWS.filter(isIn(group, version)).map(({ plural, singular, kind }) => ({
+      resource: plural,
+      responseKind: { group, version, kind },
+      scope: 'Cluster',
+      singularResource: singular,
+      verbs: ['create'],
     })),
   ];
 }

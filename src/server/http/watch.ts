@@ -7,12 +7,13 @@
  */
 import type { ServerResponse } from 'node:http';
 import { ApiError, expired, statusOf } from '../../api/error.js';
-import { apiVersionOf } from '../../api/kinds.js';
 import type { Selector } from '../../api/selector.js';
 import type { ApiObject } from '../../api/types.js';
-import { prefixOf, type Place } from '../registry/place.js';
+import { prefixOf } from '../registry/place.js';
 import type { Registry } from '../registry/registry.js';
 import { CompactedError, type StoreEvent } from '../store/store.js';
+import type { Renderer } from './render.js';
+import type { Target } from './target.js';
 
 /** Bytes that may wait for a client before it is cut off. */
 const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
@@ -20,30 +21,32 @@ const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
 const BOOKMARK_MS = 30_000;
 
 export interface WatchRequest {
+  readonly registry: Registry;
+  readonly target: Target;
+  readonly response: ServerResponse;
+  readonly renderer: Renderer;
+  readonly selector: Selector;
   /** '' or '0': begin with what there is. */
   readonly resourceVersion: string;
-  readonly selector: Selector;
   readonly bookmarks: boolean;
-  /** End the objects there are with a bookmark that says so, even at a resourceVersion. */
-  readonly initialEvents: boolean;
+  /**
+   * True: begin with what there is and end that with a bookmark, even at a resourceVersion. False: begin with what comes,
+   * even without one.
+   */
+  readonly initialEvents: boolean | undefined;
   /** 0: for ever. */
   readonly timeoutSeconds: number;
 }
 
 type EventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
 
-/** Serve a watch on a response. @throws ApiError 410 when its resourceVersion is no longer stored, before any answer */
-export async function serveWatch(
-  registry: Registry,
-  place: Place,
-  request: WatchRequest,
-  response: ServerResponse,
-): Promise<void> {
+/** Serve a watch. @throws ApiError 410 when its resourceVersion is no longer stored, before any answer */
+export async function serveWatch(request: WatchRequest): Promise<void> {
+  const { registry, target, response, renderer, selector, initialEvents } = request;
   const { store } = registry;
-  const fromPresent =
-    request.resourceVersion === '' || request.resourceVersion === '0' || request.initialEvents;
-  const initial = fromPresent ? await registry.objects.list(place) : undefined;
-  const revision = initial?.revision ?? Number(request.resourceVersion);
+  const isUnset = request.resourceVersion === '' || request.resourceVersion === '0';
+  const initial = (initialEvents ?? isUnset) ? await registry.objects.list(target) : undefined;
+  const revision = initial?.revision ?? (isUnset ? store.revision : Number(request.resourceVersion));
   if (revision < store.compacted) throw expired(new CompactedError(revision, store.compacted).message);
   // A store that was made anew counts from the beginning; what the client knows is of another one.
   if (revision > store.revision) {
@@ -55,20 +58,25 @@ export async function serveWatch(
     response.write(`{"type":"${type}","object":${textOf(object)}}\n`);
     if (response.writableLength > MAX_BACKLOG_BYTES) response.destroy();
   };
+  let isFirst = true;
+  const sendEvent = (type: EventType, object: ApiObject): void => {
+    send(type, renderer.event(object, isFirst));
+    isFirst = false;
+  };
   const bookmark = (annotations?: Record<string, string>): void => {
     const metadata = { resourceVersion: String(store.revision), creationTimestamp: null, annotations };
-    send('BOOKMARK', { kind: place.kind.kind, apiVersion: apiVersionOf(place.kind), metadata });
+    send('BOOKMARK', renderer.bookmark(metadata));
   };
 
-  for (const object of initial?.items ?? []) if (request.selector(object)) send('ADDED', object);
-  if (request.initialEvents) bookmark({ 'k8s.io/initial-events-end': 'true' });
+  for (const object of initial?.items ?? []) if (selector(object)) sendEvent('ADDED', object);
+  if (initialEvents) bookmark({ 'k8s.io/initial-events-end': 'true' });
   response.flushHeaders();
 
   const watch = store.watch({
-    prefix: prefixOf(place),
+    prefix: prefixOf(target),
     from: revision + 1,
     events: (events) => {
-      for (const event of events) tell(registry, event, request.selector, send);
+      for (const event of events) tell(registry, event, selector, sendEvent);
     },
     failed: (error) => {
       send('ERROR', statusOf(error instanceof CompactedError ? expired(error.message) : internal(error)));

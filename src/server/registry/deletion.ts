@@ -3,7 +3,7 @@
  */
 import { timestamp } from '../../api/age.js';
 import { conflict, isForbidden } from '../../api/error.js';
-import { clone } from '../../api/json.js';
+import { clone, equal } from '../../api/json.js';
 import { NAMESPACE, NODE, POD } from '../../api/kinds.js';
 import { isExternalNode } from '../../api/node.js';
 import { isTerminal } from '../../api/pod.js';
@@ -12,9 +12,19 @@ import { MAX_ATTEMPTS, STANDARD_NAMESPACES, type Place } from './place.js';
 import type { StoredObjects } from './stored-objects.js';
 import type { Writer } from './writer.js';
 
+/** What becomes of the objects that this one owns. */
+export const PROPAGATION_POLICIES = ['Background', 'Foreground', 'Orphan'] as const;
+export type PropagationPolicy = (typeof PROPAGATION_POLICIES)[number];
+
+/** Keeps an object until all that it owns and that block its deletion are gone. The garbage collector takes it away. */
+export const FOREGROUND_FINALIZER = 'foregroundDeletion';
+/** Keeps an object until what it owned has no owner any more. */
+export const ORPHAN_FINALIZER = 'orphan';
+
 export interface DeleteOptions {
   dryRun?: boolean;
   gracePeriodSeconds?: number;
+  propagationPolicy?: PropagationPolicy;
   preconditions?: { uid?: string; resourceVersion?: string };
 }
 
@@ -31,7 +41,8 @@ export class Deletion {
 
   /**
    * Delete an object as a user asks for it. A pod on a host that has an agent, a namespace and an object with finalizers
-   * only get their deletionTimestamp; who looks after them removes them.
+   * only get their deletionTimestamp; who looks after them removes them. With the policy Foreground or Orphan the object
+   * gets a finalizer, which is for the garbage collector.
    *
    * @returns the object, and whether it is gone
    */
@@ -54,13 +65,13 @@ export class Deletion {
       }
       const compares = [{ key: stored.key, modRevision: stored.modRevision }];
       const grace = await this.#grace(old, options.gracePeriodSeconds);
-      const hasKeepers = (old.metadata.finalizers ?? []).length > 0;
-      if (grace === 0 && !hasKeepers && kind !== NAMESPACE) {
+      const finalizers = finalizersFor(old, options.propagationPolicy);
+      if (grace === 0 && finalizers.length === 0 && kind !== NAMESPACE) {
         const written = await this.#writer.erase(kind, old, compares, options.dryRun);
         if (written) return { object: written, isGone: true };
         continue;
       }
-      const leaving = this.#markDeleted(old, grace);
+      const leaving = this.#markDeleted(old, grace, finalizers);
       if (leaving === old) return { object: old, isGone: false };
       const written = await this.#writer.write(kind, old, leaving, compares, options.dryRun);
       if (written) return { object: written, isGone: false };
@@ -81,15 +92,29 @@ export class Deletion {
     );
   }
 
-  #markDeleted(old: ApiObject, grace: number): ApiObject {
+  #markDeleted(old: ApiObject, grace: number, finalizers: readonly string[]): ApiObject {
     const deletionTimestamp = timestamp(this.#now() + grace * 1000);
-    // A second request may only hurry.
-    if (old.metadata.deletionTimestamp && old.metadata.deletionTimestamp <= deletionTimestamp) return old;
     const next = clone(old);
-    next.metadata.deletionTimestamp = deletionTimestamp;
-    next.metadata.deletionGracePeriodSeconds = grace;
-    next.metadata.generation = (old.metadata.generation ?? 0) + 1;
+    if (finalizers.length > 0) next.metadata.finalizers = [...finalizers];
+    else delete next.metadata.finalizers;
+    // A second request may only hurry.
+    const isHurried = !old.metadata.deletionTimestamp || old.metadata.deletionTimestamp > deletionTimestamp;
+    if (!isHurried && equal(next, old)) return old;
+    if (isHurried) {
+      next.metadata.deletionTimestamp = deletionTimestamp;
+      next.metadata.deletionGracePeriodSeconds = grace;
+      next.metadata.generation = (old.metadata.generation ?? 0) + 1;
+    }
     if (next.kind === NAMESPACE.kind) (next as Namespace).status = { phase: 'Terminating' };
     return next;
   }
+}
+
+/** The finalizers an object has while it is being deleted; without a policy those it has now. */
+function finalizersFor({ metadata }: ApiObject, policy: PropagationPolicy | undefined): string[] {
+  const now = metadata.finalizers ?? [];
+  if (!policy) return now;
+  const others = now.filter((name) => name !== FOREGROUND_FINALIZER && name !== ORPHAN_FINALIZER);
+  if (policy === 'Foreground') return [...others, FOREGROUND_FINALIZER];
+  return policy === 'Orphan' ? [...others, ORPHAN_FINALIZER] : others;
 }

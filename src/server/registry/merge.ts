@@ -9,13 +9,22 @@ type Parts = ApiObject & { spec?: unknown; status?: unknown };
 /** What a change of counts as a new generation. */
 export const specOf = (object: ApiObject): unknown => (object as Parts).spec;
 
+/** The subresources that change one part of an object and nothing else. */
+export type ChangedPart = 'status' | 'binding';
+
 /** The new object from what was asked for and what may not be changed that way. */
-export function merge(kind: Kind, wanted: Parts, old: Parts, subresource: 'status' | undefined): ApiObject {
+export function merge(
+  kind: Kind,
+  wanted: Parts,
+  old: Parts,
+  subresource: ChangedPart | undefined,
+): ApiObject {
   if (subresource === 'status') {
     const next: Parts = clone({ ...old, status: wanted.status });
     kind.prepareStatus?.(next, old);
     return next;
   }
+  if (subresource === 'binding') return clone({ ...old, spec: wanted.spec } as Parts);
   const next: Parts = clone(wanted);
   for (const field of [
     'uid',

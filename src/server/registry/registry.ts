@@ -17,7 +17,7 @@ import type { Change } from '../../control/reconcile.js';
 import type { Compare, Store } from '../store/store.js';
 import { complete, decodeBody, type WriteOptions } from './decode-body.js';
 import { Deletion, type DeleteOptions } from './deletion.js';
-import { hasLostItsLastFinalizer, merge, specOf } from './merge.js';
+import { hasLostItsLastFinalizer, merge, specOf, type ChangedPart } from './merge.js';
 import { keyOfObject, MAX_ATTEMPTS, STANDARD_NAMESPACES, type Place } from './place.js';
 import { StoredObjects } from './stored-objects.js';
 import { createUids } from './uid.js';
@@ -102,14 +102,15 @@ export class Registry {
   /**
    * Change an object.
    *
-   * @param change       makes the new object, as a request's body, from the old; called again when another write came first
-   * @param subresource  'status' changes nothing but status, undefined everything else
+   * @param change       makes the new object, as a request's body, from the old; called again when another write came
+   *                     first. A resourceVersion in it that is not the old one's is a Conflict.
+   * @param subresource  which part alone is changed; undefined: everything but status
    */
   async modify(
     place: Place,
     name: string,
     change: (old: ApiObject) => unknown,
-    subresource: 'status' | undefined,
+    subresource: ChangedPart | undefined,
     options: WriteOptions = {},
   ): Promise<ApiObject> {
     const { kind } = place;
@@ -138,7 +139,6 @@ export class Registry {
         ? await this.#writer.erase(kind, old, compares, options.dryRun)
         : await this.#writer.write(kind, old, next, compares, options.dryRun);
       if (written) return written;
-      if (resourceVersion) throw conflict(kind, name);
     }
     throw conflict(kind, name);
   }

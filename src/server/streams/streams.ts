@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import { ApiError, badRequest } from '../../api/error.js';
 import { AGENT_LINK, nodeOfLinkPath } from '../../client/agent-link.js';
-import type { ServeStream } from '../http/handler.js';
+import type { ServeStream } from '../http/exchange.js';
 import type { UpgradeRoute } from '../http/upgrade.js';
 import type { Registry } from '../registry/registry.js';
 import { createAgentLinks, type AgentLinks } from './agent-links.js';

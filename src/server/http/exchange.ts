@@ -1,0 +1,36 @@
+/**
+ * One request and its answer, as the functions that serve it see them; and what all of them read from a query.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { badRequest } from '../../api/error.js';
+import type { User } from '../access/gate.js';
+import type { Registry } from '../registry/registry.js';
+import type { Target } from './target.js';
+
+export interface Exchange {
+  readonly registry: Registry;
+  readonly target: Target;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: URLSearchParams;
+  readonly user: User;
+}
+
+/** Answers one method at one sort of path. */
+export type Serve = (exchange: Exchange) => Promise<void>;
+
+/** Answers a request for what a pod's host has and the store has not. */
+export type ServeStream = (
+  target: Target,
+  exchange: Pick<Exchange, 'request' | 'response' | 'query'>,
+) => Promise<void>;
+
+/** Go's strconv.ParseBool, which the clients expect; an empty value is true, as in `?watch`. */
+export const isTrue = (text: string | null): boolean => text !== null && /^(1|t|true|)$/i.test(text);
+
+/** A number of a query as text, '' when it is not there. @throws ApiError 400 */
+export function integerText(query: URLSearchParams, name: string): string {
+  const text = query.get(name) ?? '';
+  if (!/^[0-9]{0,15}$/.test(text)) throw badRequest(`${name} must be a number, not "${text}"`);
+  return text;
+}

@@ -1,0 +1,51 @@
+/**
+ * A schema of ours as OpenAPI 3 says it, with Kubernetes' extensions for how lists are merged.
+ */
+import type { Schema } from '../../api/schema.js';
+
+const done = new WeakMap<Schema, object>();
+
+/** A schema in OpenAPI's words; the same object for the same schema. */
+export function openApiSchema(schema: Schema): object {
+  let result = done.get(schema);
+  if (!result) done.set(schema, (result = convert(schema)));
+  return result;
+}
+
+function convert(schema: Schema): object {
+  const { type, format, description, properties, additionalProperties, required, items } = schema;
+  return {
+    ...(description !== undefined && { description }),
+    ...typeOf(schema),
+    ...(type !== undefined && format !== undefined && { format }),
+    ...(properties && {
+      properties: Object.fromEntries(
+        Object.entries(properties).map(([name, property]) => [name, openApiSchema(property)]),
+      ),
+    }),
+    ...(additionalProperties && { additionalProperties: openApiSchema(additionalProperties) }),
+    ...(required && required.length > 0 && { required }),
+    ...(items && { items: openApiSchema(items) }),
+    ...(schema.enum && { enum: schema.enum }),
+    ...mergeExtensions(schema),
+  };
+}
+
+function typeOf({ type, format }: Schema): object {
+  if (type !== undefined) return { type };
+  if (format === 'int-or-string') return { format, oneOf: [{ type: 'integer' }, { type: 'string' }] };
+  if (format === 'quantity') return { oneOf: [{ type: 'string' }, { type: 'number' }] };
+  return { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+}
+
+function mergeExtensions({ type, mergeKey }: Schema): object {
+  if (type !== 'array') return {};
+  if (mergeKey === undefined) return { 'x-kubernetes-list-type': 'atomic' };
+  if (mergeKey === '') return { 'x-kubernetes-list-type': 'set', 'x-kubernetes-patch-strategy': 'merge' };
+  return {
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': [mergeKey],
+    'x-kubernetes-patch-merge-key': mergeKey,
+    'x-kubernetes-patch-strategy': 'merge',
+  };
+}
