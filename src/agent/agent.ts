@@ -25,6 +25,7 @@ import { nodeObject } from './node-object.js';
 import type { NodeFacts } from './node-object.js';
 import type { AgentParts } from './parts.js';
 import { agentPaths, makeAgentDirs } from './paths.js';
+import { hostCapacity, podObjects } from './pod-objects.js';
 import { preflight } from './preflight.js';
 import type { ClusterSource } from './source/source.js';
 import { ourNode, ourPods, showAgent } from './status.js';
@@ -203,6 +204,8 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       hostAddress: underlay.address,
       netns,
       services: () => facts.view?.services ?? [],
+      objects: podObjects(() => facts.view),
+      allocatable: hostCapacity(),
       report(pod: Pod, status: PodStatus) {
         facts.statuses.set(pod.metadata.uid ?? '', status);
         source.reportPod(pod, status);

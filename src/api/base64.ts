@@ -59,3 +59,36 @@ export function base64Fault(text: string): number {
 /** How many bytes correct base64 stands for. */
 export const base64Length = (text: string): number =>
   Math.floor((text.replace(/[\r\n=]/g, '').length * 3) / 4);
+
+/** The text that correct base64 of UTF-8 stands for. Bytes that are no UTF-8 become U+FFFD. */
+export function decodeBase64(text: string): string {
+  const bytes: number[] = [];
+  let word = 0;
+  let bits = 0;
+  for (const char of text) {
+    const value = ALPHABET.indexOf(char);
+    if (value < 0) continue; // padding, a line break
+    word = ((word << 6) | value) & 0xffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes.push((word >>> bits) & 0xff);
+  }
+  return textOf(bytes);
+}
+
+function textOf(bytes: readonly number[]): string {
+  let text = '';
+  for (let i = 0; i < bytes.length;) {
+    const first = bytes[i]!;
+    const length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+    let code = length === 1 ? first : first & (0x7f >> length);
+    let used = 1;
+    for (; used < length && (bytes[i + used]! & 0xc0) === 0x80; used++)
+      code = (code << 6) | (bytes[i + used]! & 0x3f);
+    const isWhole = used === length && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
+    text += isWhole ? String.fromCodePoint(code) : '\ufffd';
+    i += used;
+  }
+  return text;
+}

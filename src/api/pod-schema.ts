@@ -55,6 +55,11 @@ const LIFECYCLE_HANDLER = object({ ...HANDLER, sleep: object({ seconds: INT64 },
 const KEY_SELECTOR = object({ key: STRING, name: STRING, optional: BOOLEAN }, ['key']);
 const OBJECT_SOURCE = object({ name: STRING, optional: BOOLEAN });
 
+const FIELD_REF = object({ apiVersion: STRING, fieldPath: STRING }, ['fieldPath']);
+const RESOURCE_FIELD_REF = object({ containerName: STRING, divisor: QUANTITY, resource: STRING }, [
+  'resource',
+]);
+
 const ENV = listOf(
   object(
     {
@@ -63,10 +68,8 @@ const ENV = listOf(
       valueFrom: object({
         configMapKeyRef: KEY_SELECTOR,
         secretKeyRef: KEY_SELECTOR,
-        fieldRef: object({ apiVersion: STRING, fieldPath: STRING }, ['fieldPath']),
-        resourceFieldRef: object({ containerName: STRING, divisor: QUANTITY, resource: STRING }, [
-          'resource',
-        ]),
+        fieldRef: FIELD_REF,
+        resourceFieldRef: RESOURCE_FIELD_REF,
         fileKeyRef: ANY,
       }),
     },
@@ -140,6 +143,21 @@ const CONTAINERS = listOf(object(CONTAINER_FIELDS, ['name']), 'name');
 const KEYS_TO_PATHS = listOf(object({ key: STRING, path: STRING, mode: INT32 }, ['key', 'path']));
 const VOLUME_FILES = { defaultMode: INT32, optional: BOOLEAN, items: KEYS_TO_PATHS };
 
+const PROJECTED_FILES = { name: STRING, optional: BOOLEAN, items: KEYS_TO_PATHS };
+const DOWNWARD_FILES = listOf(
+  object({ path: STRING, mode: INT32, fieldRef: FIELD_REF, resourceFieldRef: RESOURCE_FIELD_REF }, ['path']),
+);
+const PROJECTIONS = listOf(
+  object({
+    configMap: object(PROJECTED_FILES),
+    secret: object(PROJECTED_FILES),
+    downwardAPI: object({ items: DOWNWARD_FILES }),
+    serviceAccountToken: object({ audience: STRING, expirationSeconds: INT64, path: STRING }, ['path']),
+    clusterTrustBundle: ANY,
+    podCertificate: ANY,
+  }),
+);
+
 const VOLUMES: Schema = {
   ...listOf(
     object(
@@ -149,8 +167,8 @@ const VOLUMES: Schema = {
         configMap: object({ ...VOLUME_FILES, name: STRING }),
         secret: object({ ...VOLUME_FILES, secretName: STRING }),
         hostPath: object({ path: STRING, type: STRING }, ['path']),
-        projected: object({ defaultMode: INT32, sources: listOf(ANY) }),
-        downwardAPI: object({ defaultMode: INT32, items: listOf(ANY) }),
+        projected: object({ defaultMode: INT32, sources: PROJECTIONS }),
+        downwardAPI: object({ defaultMode: INT32, items: DOWNWARD_FILES }),
         persistentVolumeClaim: object({ claimName: STRING, readOnly: BOOLEAN }, ['claimName']),
         ...Object.fromEntries(
           [

@@ -4,9 +4,11 @@
 import { parseAddress } from '../wire/address.js';
 import { clone, equal } from './json.js';
 import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
+import { checkEnvSource, defaultEnv } from './field-ref.js';
 import { podGatesText, podReadyText, podRestartsText, podStatusText } from './pod-columns.js';
 import { checkProbes, defaultProbes } from './pod-probe.js';
 import { POD_SPEC, POD_STATUS } from './pod-schema.js';
+import { checkMounts, checkVolumes, defaultVolumes } from './pod-volumes.js';
 import { at, forbidden, invalid, notSupported, required, type Problem } from './problem.js';
 import {
   checkAddress,
@@ -144,7 +146,8 @@ export function defaultPodSpec(spec: PodSpec): void {
   fields['enableServiceLinks'] ??= true;
   // kubectl debug 1.33 ends with a nil pointer where this is absent.
   fields['securityContext'] ??= {};
-  const initContainers = (fields['initContainers'] ?? []) as Container[];
+  const { initContainers = [], volumes = [] } = spec;
+  defaultVolumes(volumes);
   for (const container of [...spec.containers, ...initContainers] as (Container &
     Record<string, unknown>)[]) {
     for (const port of container.ports ?? []) {
@@ -152,6 +155,7 @@ export function defaultPodSpec(spec: PodSpec): void {
       if (spec.hostNetwork) port.hostPort ||= port.containerPort;
     }
     defaultProbes(container);
+    defaultEnv(container.env ?? []);
     container['imagePullPolicy'] ??= isLatest(container.image ?? '') ? 'Always' : 'IfNotPresent';
     container['resources'] ??= {};
     container['terminationMessagePath'] ??= '/dev/termination-log';
@@ -170,15 +174,17 @@ function isLatest(image: string): boolean {
 export function checkPodSpec(spec: PodSpec, field: string): Problem[] {
   const problems: Problem[] = [];
   const { initContainers = [] } = spec;
-  if (spec.containers.length === 0) problems.push(required(`${field}.containers`));
-  problems.push(...checkContainers(spec.containers, `${field}.containers`));
-  problems.push(...checkContainers(initContainers, `${field}.initContainers`));
-  problems.push(...checkInitContainers(initContainers, `${field}.initContainers`));
-  problems.push(...checkHostPorts(spec, `${field}.containers`));
   const all: [Container, string][] = [
     ...spec.containers.map((c, i): [Container, string] => [c, at(`${field}.containers`, i)]),
     ...initContainers.map((c, i): [Container, string] => [c, at(`${field}.initContainers`, i)]),
   ];
+  if (spec.containers.length === 0) problems.push(required(`${field}.containers`));
+  problems.push(...checkContainers(spec.containers, `${field}.containers`));
+  problems.push(...checkContainers(initContainers, `${field}.initContainers`));
+  problems.push(...checkVolumes(spec, `${field}.volumes`));
+  for (const [container, path] of all) problems.push(...checkMounts(container, spec.volumes ?? [], path));
+  problems.push(...checkInitContainers(initContainers, `${field}.initContainers`));
+  problems.push(...checkHostPorts(spec, `${field}.containers`));
   problems.push(
     ...checkUnique(
       all,
@@ -233,6 +239,7 @@ function checkContainers(containers: readonly Container[], field: string): Probl
               ),
             ],
       ),
+      ...(container.env ?? []).flatMap((variable, j) => checkEnvSource(variable, at(`${path}.env`, j))),
     ];
   });
 }

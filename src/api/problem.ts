@@ -11,6 +11,7 @@ export type ProblemReason =
   | 'FieldValueNotSupported'
   | 'FieldValueForbidden'
   | 'FieldValueTooLong'
+  | 'FieldValueNotFound'
   | 'FieldValueTooMany'
   | 'FieldValueTypeInvalid'
   /** The schema has no such field. Kubernetes calls these strict decoding errors; they have no cause of their own. */
@@ -49,6 +50,13 @@ export const notSupported = (field: string, value: unknown, supported: readonly 
   field,
   message: `Unsupported value: ${quote(value)}: supported values: ${supported.map(quote).join(', ')}`,
   reason: 'FieldValueNotSupported',
+});
+
+/** A name that should be that of something else in the object. */
+export const notFoundValue = (field: string, value: unknown): Problem => ({
+  field,
+  message: `Not found: ${quote(value)}`,
+  reason: 'FieldValueNotFound',
 });
 
 export const forbidden = (field: string, detail: string): Problem => ({

@@ -6,9 +6,12 @@
  */
 
 import type { ApiObject, Condition, ObjectReference } from './object-meta.js';
+import type { ConfigMap, Secret } from './plain-types.js';
+import type { EnvFromSource, EnvVar, Volume, VolumeMount } from './pod-volume-types.js';
 
 export type * from './object-meta.js';
 export type * from './plain-types.js';
+export type * from './pod-volume-types.js';
 export type * from './workload-types.js';
 
 export interface Namespace extends ApiObject {
@@ -29,11 +32,6 @@ export interface Node extends ApiObject {
     conditions?: Condition[];
     nodeInfo?: Record<string, string>;
   };
-}
-
-export interface EnvVar {
-  name: string;
-  value?: string;
 }
 
 export interface ContainerPort {
@@ -92,6 +90,11 @@ export interface Container {
   args?: string[];
   workingDir?: string;
   env?: EnvVar[];
+  envFrom?: EnvFromSource[];
+  resources?: { limits?: Record<string, string | number>; requests?: Record<string, string | number> };
+  volumeMounts?: VolumeMount[];
+  terminationMessagePath?: string;
+  terminationMessagePolicy?: string;
   ports?: ContainerPort[];
   startupProbe?: Probe;
   livenessProbe?: Probe;
@@ -132,6 +135,9 @@ export interface PodSpec {
   hostname?: string;
   containers: Container[];
   initContainers?: Container[];
+  volumes?: Volume[];
+  serviceAccountName?: string;
+  automountServiceAccountToken?: boolean;
   /** Conditions that others set, without which the pod is not Ready. */
   readinessGates?: { conditionType: string }[];
   /** After so long the pod has failed. */
@@ -342,6 +348,9 @@ export interface ClusterView {
   services: readonly Service[];
   endpointSlices: readonly EndpointSlice[];
   endpoints: readonly Endpoints[];
+  /** What pods mount and take their environment from; none where nobody runs pods. */
+  configMaps?: readonly ConfigMap[];
+  secrets?: readonly Secret[];
 }
 
 /** `namespace/name`, the key of a namespaced object among those of its kind. */

@@ -9,7 +9,7 @@
  *              the program and says so in N.start; then the program itself
  *
  * None needs the agent: output goes to N.log by fd, and the next agent finds the waiter by `PODWIRE_RUN=folder/N` in
- * its environment. The program's environment is made from nothing by `env -i`.
+ * its environment. The program's own environment and its volumes come from the container's script, see entry.ts.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
@@ -24,6 +24,7 @@ import {
   statOf,
   type ProcessRef,
 } from './procfs.js';
+import { entryArgs } from './entry.js';
 import { DEFAULT_PATH } from './holder.js';
 
 /** How a run ended. */
@@ -56,8 +57,8 @@ export interface CommandOptions {
   base: string;
   holderPid: number;
   argv: readonly string[];
-  env: Readonly<Record<string, string>>;
-  hostname: string;
+  /** The container's name. */
+  container: string;
   workingDir?: string;
 }
 
@@ -85,15 +86,9 @@ export const nsenterArgs = (holderPid: number): string[] => [
   ...['-t', String(holderPid), '-m', '-u', '-i', '-n', '-p', '-r', '-w', '--'],
 ];
 
-/** `env -i` and the environment every program of a pod gets. */
-export const envArgs = (env: Readonly<Record<string, string>>, hostname: string): string[] => {
-  const all: Record<string, string> = { PATH: DEFAULT_PATH, HOME: '/root', HOSTNAME: hostname, ...env };
-  return ['env', '-i', ...Object.entries(all).map(([name, value]) => `${name}=${value}`)];
-};
-
 /** Start a command. Resolves when the program has been started, or has failed to. */
 export async function startCommand(options: CommandOptions): Promise<Run> {
-  const { base, holderPid, argv, env, hostname, workingDir = '/' } = options;
+  const { base, holderPid, argv, container, workingDir = '/' } = options;
   const log = openSync(`${base}.log`, 'a', 0o600);
   const start = openSync(`${base}.start`, 'a', 0o600);
   let child: ChildProcess;
@@ -101,7 +96,7 @@ export async function startCommand(options: CommandOptions): Promise<Run> {
     child = spawn(
       'sh',
       // prettier-ignore
-      ['-c', WAITER, base, 'nsenter', ...nsenterArgs(holderPid), 'setsid', ...envArgs(env, hostname), 'sh', '-c', IN_POD, 'sh', workingDir, ...argv],
+      ['-c', WAITER, base, 'nsenter', ...nsenterArgs(holderPid), 'setsid', ...entryArgs(container), 'sh', '-c', IN_POD, 'sh', workingDir, ...argv],
       {
         cwd: '/',
         detached: true,

@@ -20,11 +20,14 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turnOver } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Container, LifecycleHandler, PodSpec } from '../../api/types.js';
+import { MissingError } from '../../api/container-environment.js';
+import type { Container, LifecycleHandler, PodSpec, Volume } from '../../api/types.js';
 import { nextDelay, restarts, type Backoff } from './backoff.js';
 import { adoptCommand, startCommand, type Exit, type Run } from './command.js';
+import { hasEntry, readLastWords, writeEntry } from './entry.js';
 import { MIN_GRACE_MS, PreStop, runPostStart } from './hooks.js';
-import { environmentOf, planOf } from './images.js';
+import { planOf } from './images.js';
+import { lastWordsOfLog } from './logs.js';
 import { look, type ProbeResult, type ProbeTarget } from './probe.js';
 import { Prober } from './prober.js';
 import { isSidecar } from './start-order.js';
@@ -50,8 +53,13 @@ export interface ContainerContext {
   /** The holder's pid while it is alive. */
   holderPid(): number | undefined;
   podIP(): string | undefined;
-  /** The variables of the Services there are now. */
-  serviceEnvironment(): Record<string, string>;
+  volumes: readonly Volume[];
+  /**
+   * Its variables as they are now.
+   *
+   * @throws {MissingError} when one comes from something that is not there
+   */
+  environment(): Record<string, string>;
   /** See {@link ProbeTarget}; of the container of that name. */
   enter(container: string, argv: readonly string[], limitSeconds: number): string[];
   /** The record has changed: write it down and report it. */
@@ -62,8 +70,6 @@ export interface ContainerContext {
 /** The record of a container that has not been started. */
 export const newRecord = (container: Container): ContainerRecord => ({
   name: container.name,
-  env: environmentOf(container),
-  workingDir: container.workingDir,
   run: 0,
   state: { waiting: { reason: 'ContainerCreating' } },
 });
@@ -119,7 +125,7 @@ export class ContainerLife {
         if (isKilled || restarts(this.#context.restartPolicy, state.terminated.exitCode)) await this.#start();
       } else if (lastState?.terminated && state.waiting?.reason === 'CrashLoopBackOff') {
         this.#startIn(Date.parse(lastState.terminated.finishedAt ?? '') + delayMs - Date.now());
-      } else if (this.record.run === 0) await this.#start();
+      } else if (this.record.run === 0 || state.waiting?.reason === CONFIG_ERROR) await this.#start();
       else await this.#takeOver();
     });
   }
@@ -133,6 +139,28 @@ export class ContainerLife {
       this.#isParked = false;
       void this.#next(() => this.#start());
     }
+  }
+
+  /** A new holder was made: what a built-in server needs of it; commands start anew. */
+  holderIsBack(): void {
+    if (this.#servers) this.#makeEntry();
+  }
+
+  /** Write the script that enters it, where a new holder has none. */
+  #makeEntry(): void {
+    const holderPid = this.#context.holderPid();
+    if (holderPid === undefined || hasEntry(holderPid, this.record.name)) return;
+    const env = this.#context.environment();
+    writeEntry(holderPid, { ...this.#context, container: this.#spec, env });
+  }
+
+  /** What its environment comes from may be there now. */
+  objectsHaveChanged(): void {
+    if (this.record.state.waiting?.reason !== CONFIG_ERROR || this.#isEnding) return;
+    clearTimeout(this.#timer);
+    void this.#next(async () => {
+      if (this.record.state.waiting?.reason === CONFIG_ERROR) await this.#start();
+    });
   }
 
   /** A new holder will be made: an init container has to run once more, for all that it did is gone with the old one. */
@@ -177,7 +205,8 @@ export class ContainerLife {
         if (!this.#isEnding) await step();
       } catch (error) {
         const { message } = error as Error;
-        this.record.state = { waiting: { reason: 'CreateContainerError', message } };
+        const reason = error instanceof MissingError ? CONFIG_ERROR : 'CreateContainerError';
+        this.record.state = { waiting: { reason, message } };
         this.#context.changed();
         this.#startIn(this.#context.backoff.baseMs);
       }
@@ -194,11 +223,12 @@ export class ContainerLife {
       this.#context.changed();
       return;
     }
+    const env = this.#context.environment();
+    writeEntry(holderPid, { ...this.#context, container: this.#spec, env });
     record.run += 1;
     record.isKilled = undefined;
     record.waiter = undefined;
     record.main = undefined;
-    record.env = environmentOf(this.#spec, this.#context.serviceEnvironment());
     this.#killedFor = undefined;
     this.#newHooks();
     this.#prober.reset();
@@ -206,20 +236,17 @@ export class ContainerLife {
     mkdirSync(join(this.#context.dir, record.name), { recursive: true, mode: 0o700 });
     for (const suffix of ['log', 'log.1', 'start', 'exit'])
       rmSync(`${this.#base(-2)}.${suffix}`, { force: true });
-    const plan = planOf(this.#spec, record.env);
+    const plan = planOf(this.#spec, env);
     if (plan.kind === 'builtin') {
       if (await this.#serve()) await this.#hasBegun();
       return;
     }
-    const { env, workingDir } = record;
-    const { hostname } = this.#context;
     const run = await startCommand({
       base: this.#base(),
       holderPid,
       argv: plan.argv,
-      env,
-      hostname,
-      workingDir,
+      container: record.name,
+      workingDir: this.#spec.workingDir,
     });
     this.#watch(run);
     if (run.hasStarted) await this.#hasBegun();
@@ -228,7 +255,8 @@ export class ContainerLife {
   async #takeOver(): Promise<void> {
     const { record } = this;
     this.#newHooks();
-    if (planOf(this.#spec, record.env).kind === 'builtin') {
+    if (planOf(this.#spec).kind === 'builtin') {
+      this.#makeEntry();
       if (await this.#serve()) await this.#hasBegun();
       return;
     }
@@ -257,7 +285,7 @@ export class ContainerLife {
 
   /** Open the sockets of a built-in image; on failure the container has ended. */
   async #serve(): Promise<boolean> {
-    const plan = planOf(this.#spec, this.record.env);
+    const plan = planOf(this.#spec);
     if (plan.kind !== 'builtin') return false;
     mkdirSync(join(this.#context.dir, this.record.name), { recursive: true, mode: 0o700 });
     const log = openSync(`${this.#base()}.log`, 'a', 0o600);
@@ -382,14 +410,23 @@ export class ContainerLife {
     this.#startIn(exit.finishedMs + record.delayMs - Date.now());
   }
 
-  #terminated({ exitCode, reason, message = this.#killedFor, finishedMs }: Exit): void {
+  #terminated({ exitCode, reason, message: why, finishedMs }: Exit): void {
     this.#prober.end();
+    const message = why ?? this.#lastWords(exitCode) ?? this.#killedFor;
     const finishedAt = rfc3339(finishedMs);
     const startedAt = this.record.state.running?.startedAt ?? finishedAt;
     this.record.state = {
       terminated: { exitCode, reason, ...(message !== undefined && { message }), startedAt, finishedAt },
     };
     this.#context.changed();
+  }
+
+  /** What the container itself says of its end. */
+  #lastWords(exitCode: number): string | undefined {
+    const holderPid = this.#context.holderPid();
+    const words = holderPid === undefined ? undefined : readLastWords(holderPid, this.record.name);
+    const isLogAsked = this.#spec.terminationMessagePolicy === 'FallbackToLogsOnError' && exitCode !== 0;
+    return words ?? (isLogAsked ? lastWordsOfLog(`${this.#base()}.log`) : undefined);
   }
 
   #startIn(ms: number): void {
@@ -402,5 +439,7 @@ export class ContainerLife {
     return join(this.#context.dir, this.record.name, String(this.record.run + offset));
   }
 }
+
+const CONFIG_ERROR = 'CreateContainerConfigError';
 
 const COMPLETED = (): Exit => ({ exitCode: 0, finishedMs: Date.now(), reason: 'Completed' });

@@ -4,7 +4,8 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { envArgs, nsenterArgs } from './command.js';
+import { nsenterArgs } from './command.js';
+import { entryArgs } from './entry.js';
 import { isAlive } from './procfs.js';
 import { holderOf, podFolders, readState, type PodState } from './state.js';
 
@@ -39,12 +40,13 @@ export interface EnterOptions {
 }
 
 /**
- * The command line that runs a program in a pod: all of its namespaces, its root, its environment.
+ * The command line that runs a program in a pod: all of its namespaces, its root, and the container's
+ * volumes and environment.
  *
  * @throws {RangeError} when the pod has no such container
  */
 export function enterArgv(state: PodState, argv: readonly string[], options: EnterOptions = {}): string[] {
-  const { hostname, holderPid } = state;
+  const { holderPid } = state;
   const containers = [...state.containers, ...state.initContainers];
   if (holderPid === undefined)
     throw new RangeError(`Cannot enter pod "${state.name}": it is not running yet`);
@@ -58,12 +60,15 @@ export function enterArgv(state: PodState, argv: readonly string[], options: Ent
       `Cannot enter pod "${state.name}": it has no container "${options.container}"; it has ${names}`,
     );
   }
-  const env = { ...options.env, ...container.env };
-  const chdir = container.workingDir === undefined ? [] : [`--chdir=${container.workingDir}`];
+  if (container.run === 0)
+    throw new RangeError(
+      `Cannot enter container "${container.name}" of pod "${state.name}": it is not running yet`,
+    );
+  const more = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`);
+  const env = more.length > 0 ? ['env', ...more] : [];
   const limit =
     options.limitSeconds === undefined ? [] : ['timeout', '-s', 'KILL', String(options.limitSeconds)];
-  const [program, ...words] = envArgs(env, hostname);
-  return ['nsenter', ...nsenterArgs(holderPid), ...limit, program, ...chdir, ...words, ...argv];
+  return ['nsenter', ...nsenterArgs(holderPid), ...limit, ...entryArgs(container.name), ...env, ...argv];
 }
 
 const subfolders = (dir: string): string[] => {

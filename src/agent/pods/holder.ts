@@ -17,7 +17,10 @@
  *
  * SIGCHLD is ignored by the holder, which makes the kernel reap what is orphaned in the pod.
  *
- * Not handled: separate mounts of the machine do not show through an overlay of its root. Volumes come later.
+ * Volumes lie in a folder of the same tmpfs, and show at /.volumes in the holder's mount namespace; see entry.ts for how
+ * a container gets its own. They go with the holder.
+ *
+ * Not handled: separate mounts of the machine do not show through an overlay of its root.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -41,6 +44,8 @@ echo "pid $pid"
 mount -t tmpfs -o mode=755 podwire "$POD_DIR/root"
 cd "$POD_DIR/root"
 mkdir upper work pod
+mkdir -m 700 volumes
+eval "$POD_VOLUMES"
 mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work podwire pod
 cd pod
 mount -t proc -o nosuid,nodev,noexec proc proc
@@ -67,6 +72,8 @@ ln -s /proc/self/fd/0 dev/stdin
 ln -s /proc/self/fd/1 dev/stdout
 ln -s /proc/self/fd/2 dev/stderr
 mkdir run/lock
+mkdir ".$POD_VOLUMES_AT"
+mount -n --rbind ../volumes ".$POD_VOLUMES_AT"
 # These may be links into the machine's /run: never write through them.
 rm -f etc/hostname etc/hosts etc/resolv.conf etc/nsswitch.conf
 printf %s "$POD_HOSTNAME" >/proc/sys/kernel/hostname
@@ -97,6 +104,8 @@ export interface HolderOptions {
   netns: string | undefined;
   hostname: string;
   pod: Pod;
+  /** Shell lines that make its volumes, see entry.ts; and where they are inside. */
+  volumes: { script: string; at: string };
 }
 
 /**
@@ -142,6 +151,8 @@ export async function startHolder(options: HolderOptions): Promise<ProcessRef> {
         ? hostsFileOfHost(readIfThere('/etc/hosts'), hostname, pod.status?.podIP)
         : hostsFile(hostname, pod.status?.podIP),
       POD_RESOLV: resolvConf(readIfThere('/etc/resolv.conf'), netns !== undefined),
+      POD_VOLUMES: options.volumes.script,
+      POD_VOLUMES_AT: options.volumes.at,
       POD_LO: hostNetwork ? '' : 'up',
       POD_NSSWITCH: NSSWITCH,
     },

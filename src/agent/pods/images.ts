@@ -5,6 +5,7 @@
  *
  * To add an image: one row in `IMAGES`.
  */
+import { expand } from '../../api/container-environment.js';
 import type { Container } from '../../api/types.js';
 
 /** What a built-in server says. */
@@ -68,7 +69,7 @@ export type Plan = { kind: 'command'; argv: string[] } | { kind: 'builtin'; list
  *
  * @param env  the container's environment, for `$(NAME)` in command and args
  */
-export function planOf(container: Container, env: Readonly<Record<string, string>>): Plan {
+export function planOf(container: Container, env: Readonly<Record<string, string>> = {}): Plan {
   const argv = [...(container.command ?? []), ...(container.args ?? [])].map((word) => expand(word, env));
   if (container.command?.length) return { kind: 'command', argv };
   const { repository } = parseImage(container.image ?? '');
@@ -81,28 +82,3 @@ const declaredListeners = ({ ports = [] }: Container): Listener[] =>
   ports.flatMap(({ containerPort, protocol = 'TCP' }) =>
     protocol === 'SCTP' ? [] : [{ protocol, port: containerPort, behaviour: 'name' }],
   );
-
-/**
- * The environment of a container: each value may name those before it, and the variables of Services.
- *
- * @param services  the variables of Services, which those of the container override
- */
-export function environmentOf(
-  container: Container,
-  services: Readonly<Record<string, string>> = {},
-): Record<string, string> {
-  const env: Record<string, string> = { ...services };
-  for (const { name, value } of container.env ?? []) env[name] = expand(value ?? '', env);
-  return env;
-}
-
-/**
- * Replace `$(NAME)`; `$$` stands for one dollar, and an unknown name stays as written.
- *
- * Source: kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables
- */
-export function expand(text: string, env: Readonly<Record<string, string>>): string {
-  return text.replace(/\$\$|\$\(([^()]*)\)/g, (match, name: string | undefined) =>
-    name === undefined ? '$' : Object.hasOwn(env, name) ? env[name] : match,
-  );
-}

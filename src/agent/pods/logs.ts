@@ -85,6 +85,16 @@ export function lastLines(text: Buffer, count: number): Buffer {
   return text.subarray(start);
 }
 
+/** As much of a log stands for a container's own last words. */
+const LAST_WORDS_LINES = 80;
+const LAST_WORDS_BYTES = 2048;
+
+/** The end of a log, for a container that has left no message; undefined when it is empty. */
+export function lastWordsOfLog(path: string): string | undefined {
+  const lines = lastLines(bytesOf(path), LAST_WORDS_LINES);
+  return lines.subarray(Math.max(lines.length - LAST_WORDS_BYTES, 0)).toString() || undefined;
+}
+
 function readAt(fd: number, offset: number): Buffer {
   const chunk = Buffer.alloc(CHUNK_BYTES);
   return chunk.subarray(0, readSync(fd, chunk, 0, chunk.length, offset));

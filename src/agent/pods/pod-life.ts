@@ -3,7 +3,7 @@
  *
  * Theory of operation.
  *
- *     state.json ▶ ip netns add ▶ holder ▶ state.json ▶ NIC (attach) ▶ init containers ▶ containers … running
+ *     state.json ▶ ip netns add ▶ holder ▶ state.json ▶ NIC (attach) ▶ volumes ▶ init containers ▶ containers … running
  *     … containers stop ▶ NIC away (detach) ▶ holder ends ▶ ip netns del ▶ folder removed ▶ gone
  *
  * What a step is about to make is on disk before it, so that an agent that dies anywhere leaves a folder by which
@@ -22,12 +22,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import { isTerminal } from '../../api/pod.js';
-import { serviceEnvironment } from '../../api/pod-environment.js';
+import { containerEnvironment, NO_OBJECTS, type PodObjects } from '../../api/container-environment.js';
+import type { Allocatable } from '../../api/pod-fields.js';
+import { serviceEnvironment } from '../../api/service-environment.js';
 import type { Container, Pod, PodStatus, Service } from '../../api/types.js';
 import { netnsPath } from '../../sys/netns.js';
 import type { Backoff } from './backoff.js';
 import { ContainerLife, newRecord } from './container.js';
 import { enterArgv } from './enter.js';
+import { VOLUMES, volumesScript } from './entry.js';
 import type { Gate } from './gate.js';
 import { MIN_GRACE_MS } from './hooks.js';
 import { addNetns, killHolder, removeNetns, startHolder } from './holder.js';
@@ -37,6 +40,7 @@ import { podStatus } from './pod-status.js';
 import { Reporter } from './reporter.js';
 import { initContainersDue, restartPolicyOf } from './start-order.js';
 import { isAlive } from './procfs.js';
+import { PodVolumes, tmpfsSize, type RequestToken } from './volumes.js';
 import { holderOf, rfc3339, uidOf, writeState, type ContainerRecord, type PodState } from './state.js';
 
 /** What all pods of a host share. */
@@ -51,6 +55,11 @@ export interface HostContext {
   netns?: string;
   /** Those of the cluster, as they are now. */
   services?(): readonly Service[];
+  /** What volumes and environments are made from. */
+  objects?(): PodObjects;
+  /** What the node has to give. */
+  allocatable?: Allocatable;
+  requestToken?: RequestToken;
   backoff: Backoff;
   /** Before each holder that is made. */
   gate: Gate;
@@ -99,6 +108,8 @@ export function newState(context: HostContext, pod: Pod): PodState {
 }
 
 const DETACH_LIMIT_MS = 5000;
+/** After a change of a running pod's volumes has failed. */
+const FILL_AGAIN_MS = 5000;
 /** Unless the pod says otherwise. */
 export const DEFAULT_GRACE_SECONDS = 30;
 
@@ -126,6 +137,11 @@ export class PodLife {
   #graceMs = Infinity;
   #problem: string | undefined;
   readonly #reporter: Reporter;
+  readonly #volumes: PodVolumes;
+  #isWaitingForObjects = false;
+  #wake = (): void => {};
+  #isFilling = false;
+  #noFillBeforeMs = 0;
   #isBegun = false;
   /** It has all that its containers need. */
   #isMade = false;
@@ -141,6 +157,8 @@ export class PodLife {
     const { containers, initContainers = [] } = state.pod.spec;
     this.#containers = containers.map((container) => this.#lifeOf(container, state.containers));
     this.#initContainers = initContainers.map((container) => this.#lifeOf(container, state.initContainers));
+    const { objects, allocatable = {}, requestToken } = context;
+    this.#volumes = new PodVolumes({ objects: () => objects?.() ?? NO_OBJECTS, allocatable, requestToken });
     this.#reporter = new Reporter(
       () => this.#status(),
       (status) => context.report(this.state.pod, status),
@@ -166,7 +184,8 @@ export class PodLife {
         backoff: context.backoff,
         holderPid: () => this.#livingHolder()?.pid,
         podIP: () => this.state.pod.status?.podIP,
-        serviceEnvironment: () => serviceEnvironment(this.state.pod, context.services?.() ?? []),
+        volumes: spec.volumes ?? [],
+        environment: () => this.#environmentOf(container),
         enter: (name, argv, limitSeconds) => enterArgv(this.state, argv, { container: name, limitSeconds }),
         changed: () => this.#changed(),
         log: this.#log,
@@ -174,6 +193,18 @@ export class PodLife {
       container,
       record,
     );
+  }
+
+  #environmentOf(container: Container): Record<string, string> {
+    const { services, objects, allocatable, hostAddress } = this.#context;
+    const { pod } = this.state;
+    return containerEnvironment({
+      pod: { ...pod, status: { ...pod.status, hostIP: hostAddress } },
+      container,
+      services: serviceEnvironment(pod, services?.() ?? []),
+      objects: objects?.(),
+      allocatable,
+    });
   }
 
   /** Make the pod, or take it over where an earlier agent left it. Returns at once; does nothing the second time. */
@@ -244,6 +275,7 @@ export class PodLife {
         this.#log.warn({ err: error }, 'cannot cut a log');
       }
     }
+    this.refresh();
     this.#checkDeadline();
     if (this.state.holderPid === undefined || this.#livingHolder()) return;
     this.state.holderPid = undefined;
@@ -328,15 +360,50 @@ export class PodLife {
       }
       const { hostname, pod } = state;
       const netns = state.netns ?? this.#context.netns;
-      const holder = await gate(() => startHolder({ dir, secretDir: podsDir, netns, hostname, pod }));
+      const volumes = { script: volumesScript(pod.spec.volumes ?? [], tmpfsSize), at: VOLUMES };
+      const holder = await gate(() =>
+        startHolder({ dir, secretDir: podsDir, netns, hostname, pod, volumes }),
+      );
       state.holderPid = holder.pid;
       state.holderStart = holder.startTime;
       writeState(dir, state);
     }
-    if (state.netns === undefined) return;
-    // A network that hangs must not keep the pod from being removed.
-    await Promise.race([network.attach(state.pod, state.netns), this.#isEnding]);
-    this.#isAttached = true;
+    if (state.netns !== undefined) {
+      // A network that hangs must not keep the pod from being removed.
+      await Promise.race([network.attach(state.pod, state.netns), this.#isEnding]);
+      this.#isAttached = true;
+    }
+    try {
+      await Promise.race([this.#fillVolumes(), this.#isEnding]);
+    } catch (error) {
+      this.#isWaitingForObjects = true;
+      throw error;
+    }
+    for (const container of [...this.#initContainers, ...this.#containers]) container.holderIsBack();
+  }
+
+  async #fillVolumes(): Promise<void> {
+    const holder = this.#livingHolder();
+    const { pod } = this.state;
+    if (!holder) throw new Error('Its holder has ended');
+    await this.#volumes.fill(pod, holder.pid);
+  }
+
+  /** Objects that the pod may name have changed, or time has passed. Cheap when there is nothing to do. */
+  refresh(): void {
+    if (this.#ending.signal.aborted) return;
+    if (this.#isWaitingForObjects) this.#wake();
+    if (!this.#isMade || this.#isFilling) return;
+    for (const container of [...this.#initContainers, ...this.#containers]) container.objectsHaveChanged();
+    if (!this.#volumes.isStale(this.state.pod) || Date.now() < this.#noFillBeforeMs) return;
+    this.#isFilling = true;
+    void this.#fillVolumes()
+      .catch((error: unknown) => {
+        // What is mounted stays as it is.
+        this.#noFillBeforeMs = Date.now() + FILL_AGAIN_MS;
+        this.#log.warn({ err: error }, (error as Error).message);
+      })
+      .finally(() => (this.#isFilling = false));
   }
 
   /** The NIC is in, so that the network namespace outlives a holder. */
@@ -378,8 +445,18 @@ export class PodLife {
         this.#log.error({ err: error }, `cannot ${what} the pod; trying again`);
         this.#reporter.due();
       }
-      await sleep(waitMs, undefined, { signal }).catch(() => {});
+      await this.#pause(waitMs, signal);
     }
+  }
+
+  /** Until the time is over, the pod ends, or what it waits for may have come. */
+  async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const awake = new AbortController();
+    this.#wake = () => awake.abort();
+    const either = signal ? AbortSignal.any([signal, awake.signal]) : awake.signal;
+    await sleep(ms, undefined, { signal: either }).catch(() => {});
+    this.#wake = () => {};
+    this.#isWaitingForObjects = false;
   }
 
   #changed(): void {

@@ -10,12 +10,15 @@ import { rmSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
+import type { PodObjects } from '../../api/container-environment.js';
+import type { Allocatable } from '../../api/pod-fields.js';
 import type { Pod, PodStatus, Service } from '../../api/types.js';
 import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
 import { createGate } from './gate.js';
 import { DEFAULT_GRACE_SECONDS, newState, PodLife, type HostContext, type LogOptions } from './pod-life.js';
 import type { PodNetwork } from './pod-network.js';
 import { podFolders, readState, uidOf } from './state.js';
+import type { RequestToken } from './volumes.js';
 
 export type { PodNetwork } from './pod-network.js';
 
@@ -31,6 +34,10 @@ export interface PodRuntimeOptions {
   netns?: string;
   /** Those of the cluster, as they are now: a container that starts is told of them. */
   services?(): readonly Service[];
+  /** What volumes and environments are made from, as it is now. */
+  objects?(): PodObjects;
+  allocatable?: Allocatable;
+  requestToken?: RequestToken;
   /** A pod's status is new. Never called twice in a row with the same. */
   report(pod: Pod, status: PodStatus): void;
   /** A pod with a deletionTimestamp is gone from this host. */
@@ -123,7 +130,9 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
           end(uid, life, graceMsOf(pod, false));
         }
       } else if (life) {
-        if (!leaving.has(uid)) life.begin(pod);
+        if (leaving.has(uid)) continue;
+        life.begin(pod);
+        life.refresh();
       } else if (pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed') start(uid, pod);
     }
   }

@@ -19,9 +19,6 @@ import type { ProcessRef } from './procfs.js';
 /** One container, as far as it must survive the agent. */
 export interface ContainerRecord extends Health {
   name: string;
-  /** What its last start was given, and `exec` gives its programs. */
-  env: Record<string, string>;
-  workingDir?: string;
   /** Number of the last start; 0 before the first. */
   run: number;
   state: ContainerState;

@@ -1,5 +1,5 @@
 /**
- * A cluster from files: Node, Pod, Service, EndpointSlice, Endpoints, Namespace and Lab objects in YAML that every host has a copy of. There is no
+ * A cluster from files: Node, Pod, Service, EndpointSlice, Endpoints, ConfigMap, Secret, Namespace and Lab objects in YAML that every host has a copy of. There is no
  * server; every host computes the same pod CIDRs, nodes and addresses from the same files, since control/ is a
  * function of them.
  *
@@ -18,12 +18,14 @@ import { keyOf } from '../../api/types.js';
 import type {
   ApiObject,
   ClusterView,
+  ConfigMap,
   Endpoints,
   EndpointSlice,
   Lab,
   Namespace,
   Node,
   Pod,
+  Secret,
   Service,
 } from '../../api/types.js';
 import { labSpec } from '../../api/lab.js';
@@ -87,6 +89,12 @@ const registered = (node: Node, lab: Lab): Node => {
   };
 };
 
+/** An object of a namespaced kind, with the namespace that it is in. */
+const inNamespace = <T extends ApiObject>(object: T): T => ({
+  ...object,
+  metadata: { ...object.metadata, namespace: object.metadata.namespace ?? 'default' },
+});
+
 /** The objects of all files as one view, settled. */
 const viewOf = (found: readonly Located[], labName: string): ClusterView => {
   const lab = withDefaults<Lab>(
@@ -105,7 +113,11 @@ const viewOf = (found: readonly Located[], labName: string): ClusterView => {
     withDefaults(object),
   );
   const endpoints = ofKind<Endpoints>(found, 'Endpoints').map(({ object }) => withDefaults(object));
-  const inside = [...pods, ...services, ...endpointSlices, ...endpoints];
+  const configMaps = ofKind<ConfigMap>(found, 'ConfigMap').map(({ object }) =>
+    inNamespace(withDefaults(object)),
+  );
+  const secrets = ofKind<Secret>(found, 'Secret').map(({ object }) => inNamespace(withDefaults(object)));
+  const inside = [...pods, ...configMaps, ...secrets, ...services, ...endpointSlices, ...endpoints];
   for (const name of new Set(['default', ...inside.map(({ metadata }) => metadata.namespace ?? 'default')]))
     if (!named.has(name))
       namespaces.push(withDefaults<Namespace>({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
@@ -124,6 +136,8 @@ const viewOf = (found: readonly Located[], labName: string): ClusterView => {
     services: settled.services.map((service) => withUid(service, { service: keyOf(service) })),
     endpointSlices: settled.endpointSlices.map((slice) => withUid(slice, { slice: keyOf(slice) })),
     endpoints: settled.endpoints,
+    configMaps,
+    secrets,
   };
 };
 

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import { ApiError } from '../../api/error.js';
 import { equal } from '../../api/json.js';
-import { ENDPOINT_SLICE, LAB, NAMESPACE, NODE, POD, SERVICE } from '../../api/kinds.js';
+import { CONFIG_MAP, ENDPOINT_SLICE, LAB, NAMESPACE, NODE, POD, SECRET, SERVICE } from '../../api/kinds.js';
 import type { Kind } from '../../api/kinds.js';
 import { keyOf, NODE_LOST } from '../../api/types.js';
 import type { ApiObject, Lab, Node, Pod } from '../../api/types.js';
@@ -124,6 +124,8 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
       const pods = follow(POD);
       const services = follow(SERVICE);
       const endpointSlices = follow(ENDPOINT_SLICE);
+      const configMaps = follow(CONFIG_MAP);
+      const secrets = follow(SECRET);
       await Promise.all(informers.map((informer) => informer.start()));
       tell = () => {
         sayWeAreHere(nodes());
@@ -140,6 +142,8 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
           endpointSlices: endpointSlices(),
           // The server keeps them in step with the slices, by which packets go.
           endpoints: [],
+          configMaps: configMaps(),
+          secrets: secrets(),
         });
       };
       tell();

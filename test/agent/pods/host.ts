@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Test } from 'tap';
-import type { Container, Pod, PodSpec, PodStatus } from '../../../src/api/types.js';
+import type { PodObjects } from '../../../src/api/container-environment.js';
+import type { ConfigMap, Container, Pod, PodSpec, PodStatus, Secret } from '../../../src/api/types.js';
 import { enterArgv, findPod } from '../../../src/agent/pods/enter.js';
 import { processesWithEnv } from '../../../src/agent/pods/procfs.js';
 import {
@@ -60,6 +61,28 @@ export async function until<T>(
   }
 }
 
+/** ConfigMaps and Secrets of namespace default, to be changed while a test runs. */
+export class TestObjects {
+  readonly configMaps = new Map<string, ConfigMap>();
+  readonly secrets = new Map<string, Secret>();
+
+  readonly lookup = (): PodObjects => ({
+    configMap: (_namespace, name) => this.configMaps.get(name),
+    secret: (_namespace, name) => this.secrets.get(name),
+  });
+
+  setConfigMap(name: string, data: Record<string, string>): void {
+    this.configMaps.set(name, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
+  }
+
+  setSecret(name: string, texts: Record<string, string>): void {
+    const data = Object.fromEntries(
+      Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
+    );
+    this.secrets.set(name, { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data });
+  }
+}
+
 export interface TestHost {
   readonly lab: string;
   readonly runDir: string;
@@ -78,6 +101,7 @@ export interface TestHost {
   state(name: string): PodState;
   /** Run a program in a pod as `podwire exec` does. */
   exec(name: string, ...argv: string[]): Promise<Result>;
+  execIn(name: string, container: string, ...argv: string[]): Promise<Result>;
   /** The whole log of its container. */
   log(name: string, options?: Parameters<PodRuntime['logs']>[1]): Promise<string>;
   /** What is on the machine of this lab, one line each; empty when nothing is. */
@@ -116,7 +140,7 @@ async function sweep(lab: string, dir: string): Promise<void> {
 
 /** What a test may have otherwise than usual. */
 export type HostSettings = Partial<PodNetwork> &
-  Partial<Pick<PodRuntimeOptions, 'netns' | 'services' | 'log'>>;
+  Partial<Pick<PodRuntimeOptions, 'netns' | 'services' | 'log' | 'objects' | 'requestToken'>>;
 
 /** Give pods their address, on the loopback: enough of a network for probes. */
 export const attachAddress: PodNetwork['attach'] = async ({ status }, netns) =>
@@ -135,6 +159,9 @@ export function makeHost(t: Test, where = makeLab(t), settings: HostSettings = {
     hostAddress: '192.168.50.1',
     netns: settings.netns,
     services: settings.services,
+    objects: settings.objects,
+    allocatable: { cpu: '2', memory: '4Gi' },
+    requestToken: settings.requestToken,
     backoff: QUICK,
     log: settings.log ?? pino({ level: process.env.PWT_LOG ?? 'silent' }),
     network: {
@@ -175,6 +202,7 @@ export function makeHost(t: Test, where = makeLab(t), settings: HostSettings = {
         return now?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') && now;
       }),
     exec: (name, ...argv) => run(enterArgv(state(name), argv)),
+    execIn: (name, container, ...argv) => run(enterArgv(state(name), argv, { container })),
     log: async (name, options = {}) => {
       const chunks = await runtime.logs(uidOf(podOf(name, {})), options).toArray();
       return Buffer.concat(chunks as Buffer[]).toString();

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { environmentOf, expand, parseImage, planOf } from '../../../src/agent/pods/images.js';
+import { parseImage, planOf } from '../../../src/agent/pods/images.js';
 
 t.test('an image is known by its repository alone', async (t) => {
   for (const [image, repository, tag] of [
@@ -40,10 +40,4 @@ t.test('known images serve, idle or run their args; others serve what they decla
 t.test('command replaces what the image would do, args follow it, both with variables', async (t) => {
   const container = { name: 'c', image: 'nginx', command: ['echo', '$(A)'], args: ['$(NO)', '$$(A)'] };
   t.same(planOf(container, { A: 'x' }), { kind: 'command', argv: ['echo', 'x', '$(NO)', '$(A)'] });
-});
-
-t.test('a variable may name those before it', async (t) => {
-  const env = [{ name: 'A', value: '1' }, { name: 'B', value: '$(A)2$(C)' }, { name: 'C' }];
-  t.same(environmentOf({ name: 'c', env }), { A: '1', B: '12$(C)', C: '' });
-  t.equal(expand('$(toString)', {}), '$(toString)');
 });

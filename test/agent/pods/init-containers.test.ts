@@ -70,7 +70,7 @@ t.test('one that fails is tried again, with back-off', { skip }, async (t) => {
   await until('it backs off', () => texts(host, pod).includes('Init:CrashLoopBackOff'));
   t.ok(texts(host, pod).includes('Init:Error'), texts(host, pod).join(' '));
   t.equal(host.status('late')?.phase, 'Pending');
-  await host.exec('late', 'touch', '/srv/good');
+  await host.execIn('late', 'wait', 'touch', '/srv/good');
   const status = await host.ready('late');
   t.ok(status.initContainerStatuses![0]!.restartCount > 0);
 });
@@ -139,7 +139,7 @@ t.test('after a restart of the agent they go on where they were', { skip }, asyn
   const second = makeHost(t, where);
   second.runtime.sync([pod]);
   await until('it is known', () => second.status('web')?.initContainerStatuses?.[1]?.state?.running);
-  await second.exec('web', 'touch', '/srv/go');
+  await second.execIn('web', 'two', 'touch', '/srv/go');
   await second.ready('web');
   t.equal((await second.exec('web', 'cat', '/srv/order')).stdout, 'one\nmain\n', 'the first ran once');
 
@@ -149,8 +149,8 @@ t.test('after a restart of the agent they go on where they were', { skip }, asyn
       'another holder',
       () => second.isThere('web') && second.status('web')?.initContainerStatuses?.[1]?.state?.running,
     );
-    t.equal((await second.exec('web', 'cat', '/srv/order')).stdout, 'one\n');
-    await second.exec('web', 'touch', '/srv/go');
+    t.equal((await second.execIn('web', 'two', 'cat', '/srv/order')).stdout, 'one\n');
+    await second.execIn('web', 'two', 'touch', '/srv/go');
     await until(
       'main runs again',
       async () => (await second.exec('web', 'grep', 'main', '/srv/order')).status === 0,

@@ -14,7 +14,6 @@ const statusOf = (restartPolicy: PodSpec['restartPolicy'], states: ContainerStat
   pod.spec.containers = states.map((_, i) => ({ name: `c${i}` }));
   const records = states.map((state, i) => ({
     name: `c${i}`,
-    env: {},
     run: 1,
     state,
     ...(state === backingOff && { lastState: ended(1) }),

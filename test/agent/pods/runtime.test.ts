@@ -224,7 +224,9 @@ t.test('a holder that is killed is made again, its containers with it', { skip }
   t.match(
     await until(
       'idle is back',
-      async () => host.isThere('idle') && (await host.exec('idle', 'curl', '-s', 'http://127.0.0.1/')).stdout,
+      async () =>
+        host.isThere('idle') &&
+        ((await host.exec('idle', 'curl', '-s', 'http://127.0.0.1/')).stdout || undefined),
     ),
     'pod idle',
   );

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { serviceEnvironment } from '../../src/api/pod-environment.js';
+import { serviceEnvironment } from '../../src/api/service-environment.js';
 import type { Pod, Service, ServiceSpec } from '../../src/api/types.js';
 
 const pod = (namespace: string, enableServiceLinks?: boolean): Pod => ({
