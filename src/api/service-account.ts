@@ -15,7 +15,7 @@ export const SERVICE_ACCOUNT: Kind<ServiceAccount> = {
   singular: 'serviceaccount',
   shortNames: ['sa'],
   namespaced: true,
-  subresources: [],
+  subresources: ['token'],
   schema: objectSchema({
     automountServiceAccountToken: BOOLEAN,
     imagePullSecrets: listOf(object({ name: STRING })),

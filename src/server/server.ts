@@ -12,6 +12,7 @@ import {
   type ServerOptions as HttpOptions,
 } from 'node:http';
 import type { Logger } from 'pino';
+import { createAccountTokens } from './access/account-tokens.js';
 import { openCredentials } from './access/credentials.js';
 import { createTokenGate, OPEN_GATE } from './access/gate.js';
 import { formatKubeconfig } from './access/kubeconfig.js';
@@ -102,14 +103,15 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
     const tls = await createTlsServer(credentials, registry.objects, options.listen?.host, HTTP_OPTIONS);
     endings.push(() => tls.close());
-    const gate = createTokenGate({ token: credentials.token, names: tls.names });
-    tls.server.on('request', createHandler({ registry, gate, admitted, failed, serveStream }));
+    const tokens = createAccountTokens(credentials.accountKey, registry.objects);
+    const gate = createTokenGate({ token: credentials.token, userOf: tokens.userOf, names: tls.names });
+    tls.server.on('request', createHandler({ registry, gate, tokens, admitted, failed, serveStream }));
     const overTls = serveUpgrades(tls.server, gate, upgrades, failed);
 
     if (socketPath !== undefined) {
       const http = createHttpServer(
         HTTP_OPTIONS,
-        createHandler({ registry, gate: OPEN_GATE, admitted, failed, serveStream }),
+        createHandler({ registry, gate: OPEN_GATE, tokens, admitted, failed, serveStream }),
       );
       const routes = [tlsRoute(tls.server), ...upgrades];
       const onPath = serveUpgrades(http, OPEN_GATE, routes, failed);

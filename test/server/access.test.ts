@@ -13,7 +13,8 @@ import { parseListenAddress, urlOf } from '../../src/server/listen.js';
 import { createServer, type Server, type ServerOptions } from '../../src/server/server.js';
 import { connectToTls } from '../../src/client/relay.js';
 import { createClient } from '../../src/client/client.js';
-import { LAB } from '../../src/api/kinds.js';
+import { LAB, POD, SERVICE_ACCOUNT } from '../../src/api/kinds.js';
+import type { ApiObject, Pod } from '../../src/api/types.js';
 import { until } from '../lib/until.js';
 
 const log = pino({ level: 'silent' });
@@ -26,7 +27,14 @@ interface Answer {
 
 function ask(
   url: string,
-  options: { ca?: string; token?: string; headers?: Record<string, string>; path?: string },
+  options: {
+    ca?: string;
+    token?: string;
+    headers?: Record<string, string>;
+    path?: string;
+    method?: string;
+    body?: object;
+  },
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const headers = {
@@ -36,7 +44,13 @@ function ask(
     const request = httpsRequest(
       `${url}${options.path ?? '/version'}`,
       // With a foreign Host header Node would look for that name in the certificate.
-      { headers, servername: 'localhost', ...(options.ca && { ca: options.ca }), agent: false },
+      {
+        headers,
+        servername: 'localhost',
+        ...(options.ca && { ca: options.ca }),
+        agent: false,
+        method: options.method ?? 'GET',
+      },
       (response) => {
         let body = '';
         response.setEncoding('utf8');
@@ -45,7 +59,7 @@ function ask(
       },
     );
     request.on('error', reject);
-    request.end();
+    request.end(options.body && JSON.stringify(options.body));
   });
 }
 
@@ -275,4 +289,67 @@ t.test('where to listen', async (t) => {
   t.equal(urlOf({ host: '::', port: 1 }), 'https://127.0.0.1:1');
   t.equal(urlOf({ host: '::1', port: 1 }), 'https://[::1]:1');
   t.equal(urlOf({ host: 'node1', port: 1 }), 'https://node1:1');
+});
+
+t.test('a service account’s token lets in as long as the account and its pod are there', async (t) => {
+  const lab = await startTls(t);
+  const { url = '' } = await lab.start();
+  const client = createClient({ socketPath: lab.options.socketPath! });
+  t.teardown(() => client.close());
+  const account = {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'robot', namespace: 'default' },
+  };
+  await client.create<ApiObject>(account);
+  const pod = await client.create<Pod>({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p', namespace: 'default' },
+    spec: { containers: [{ name: 'c', image: 'nginx' }] },
+  });
+  const path = '/api/v1/namespaces/default/serviceaccounts/robot/token';
+  const request = (spec: object): Promise<Answer> =>
+    ask(url, { ...admin, path, method: 'POST', body: { spec } });
+  const admin = { ca: lab.ca(), token: lab.token() };
+  const tokenOf = ({ code, body }: Answer): string => {
+    t.equal(code, 201);
+    const { status } = JSON.parse(body) as { status: { token: string; expirationTimestamp: string } };
+    t.ok(Date.parse(status.expirationTimestamp) > Date.now() + 3_000_000);
+    return status.token;
+  };
+  const whoami = async (token: string): Promise<Answer> =>
+    ask(url, {
+      ca: lab.ca(),
+      token,
+      path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+      method: 'POST',
+      body: {},
+    });
+  const plain = tokenOf(await request({}));
+  t.match(await whoami(plain), { code: 201, body: /"username":"system:serviceaccount:default:robot"/ });
+  const bound = tokenOf(await request({ boundObjectRef: { kind: 'Pod', name: 'p', uid: pod.metadata.uid } }));
+  t.match(await whoami(bound), { code: 201, body: /system:serviceaccounts:default/ });
+  const elsewhere = tokenOf(await request({ audiences: ['vault'] }));
+  t.match(await whoami(elsewhere), { code: 401 }, 'a token for somebody else');
+  const [header, payload, signature] = plain.split('.');
+  const forged = Buffer.from(payload!, 'base64url').toString().replace('robot', 'other');
+  for (const token of [
+    `${header}.${Buffer.from(forged).toString('base64url')}.${signature}`,
+    `${header}.${payload}.`,
+    `${Buffer.from('{"alg":"none"}').toString('base64url')}.${payload}.`,
+  ])
+    t.match(await whoami(token), { code: 401 });
+  t.match(await request({ expirationSeconds: 30 }), {
+    code: 422,
+    body: /may not specify a duration less than 10 minutes/,
+  });
+  t.match(await request({ boundObjectRef: { kind: 'Pod', name: 'p', uid: 'x' } }), { code: 409 });
+  t.match(await request({ boundObjectRef: { kind: 'Pod', name: 'none' } }), { code: 404 });
+  await client.remove(POD, 'p', 'default');
+  t.match(await whoami(bound), { code: 401 }, 'its pod is gone');
+  t.match(await whoami(plain), { code: 201 });
+  await client.remove(SERVICE_ACCOUNT, 'robot', 'default');
+  await client.create<ApiObject>(account);
+  t.match(await whoami(plain), { code: 401 }, 'another account of the same name');
 });

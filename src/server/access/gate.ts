@@ -40,20 +40,25 @@ export const OPEN_GATE: Gate = {
 
 export interface TokenGateOptions {
   readonly token: string;
+  /** Who else has a token. */
+  userOf(token: string): Promise<User | undefined>;
   /** Names by which this server may be called, in lower case. */
   names(): ReadonlySet<string>;
 }
 
 /** The gate of everything that comes over TLS. */
-export function createTokenGate({ token, names }: TokenGateOptions): Gate {
+export function createTokenGate({ token, userOf, names }: TokenGateOptions): Gate {
   const expected = digest(token);
   return {
     async admit(request) {
       checkOrigin(request);
       checkHost(request, names());
       const shown = bearerToken(request);
-      if (shown === undefined || !timingSafeEqual(digest(shown), expected)) throw unauthorized();
-      return ADMINISTRATOR;
+      if (shown === undefined) throw unauthorized();
+      if (timingSafeEqual(digest(shown), expected)) return ADMINISTRATOR;
+      const user = await userOf(shown);
+      if (!user) throw unauthorized();
+      return user;
     },
   };
 }

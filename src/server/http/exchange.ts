@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { badRequest } from '../../api/error.js';
+import type { AccountTokens } from '../access/account-tokens.js';
 import type { User } from '../access/gate.js';
 import type { Registry } from '../registry/registry.js';
 import type { Target } from './target.js';
@@ -14,6 +15,7 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
   readonly user: User;
+  readonly tokens: AccountTokens;
 }
 
 /** Answers one method at one sort of path. */

@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { ApiError, badRequest, expired, methodNotAllowed, statusOf } from '../../api/error.js';
+import type { AccountTokens } from '../access/account-tokens.js';
 import type { Gate } from '../access/gate.js';
 import type { Registry } from '../registry/registry.js';
 import { CompactedError, StoreError } from '../store/store.js';
@@ -30,6 +31,7 @@ const OBJECT: Record<string, Serve | undefined> = { GET: get, PUT: update, PATCH
 export interface HandlerOptions {
   readonly registry: Registry;
   readonly gate: Gate;
+  readonly tokens: AccountTokens;
   readonly serveStream: ServeStream;
   /** Told of each request that the gate has let in. */
   admitted(request: IncomingMessage): void;
@@ -66,7 +68,7 @@ export function toApiError(cause: unknown): ApiError {
 }
 
 async function handle(
-  { registry, gate, admitted, serveStream }: HandlerOptions,
+  { registry, gate, tokens, admitted, serveStream }: HandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -82,7 +84,7 @@ async function handle(
   const review = method === 'POST' ? parseReview(pathname) : undefined;
   if (review) {
     const body = await readObject(request);
-    return sendJson(response, 201, answerReview(review.review, review.apiVersion, body, user));
+    return sendJson(response, 201, await answerReview(review, body, { user, tokens }));
   }
   const target = parseTarget(pathname);
   if (!target) {
@@ -101,7 +103,7 @@ async function handle(
         : OBJECT;
   const serve = served?.[method];
   if (!serve) throw methodNotAllowed();
-  await serve({ registry, target, request, response, query, user });
+  await serve({ registry, target, request, response, query, user, tokens });
 }
 
 /** @throws ApiError 400 */

@@ -6,7 +6,14 @@
  */
 import { badRequest } from '../../api/error.js';
 import { isMap } from '../../api/json.js';
+import type { AccountTokens } from '../access/account-tokens.js';
 import type { User } from '../access/gate.js';
+
+/** Who asks, and how others are known. */
+export interface Asked {
+  readonly user: User;
+  readonly tokens: AccountTokens;
+}
 
 export interface Review {
   readonly group: string;
@@ -15,7 +22,7 @@ export interface Review {
   readonly plural: string;
   readonly singular: string;
   /** The status that answers the question. */
-  answer(spec: Record<string, unknown>, user: User): object;
+  answer(spec: Record<string, unknown>, asked: Asked): object | Promise<object>;
 }
 
 const ALL = ['*'];
@@ -56,7 +63,18 @@ export const REVIEWS: readonly Review[] = [
     kind: 'SelfSubjectReview',
     plural: 'selfsubjectreviews',
     singular: 'selfsubjectreview',
-    answer: (_, { username, uid, groups }) => ({ userInfo: { username, uid, groups } }),
+    answer: (_, { user: { username, uid, groups } }) => ({ userInfo: { username, uid, groups } }),
+  },
+  {
+    group: 'authentication.k8s.io',
+    versions: ['v1'],
+    kind: 'TokenReview',
+    plural: 'tokenreviews',
+    singular: 'tokenreview',
+    async answer({ token }, { tokens }) {
+      const user = typeof token === 'string' ? await tokens.userOf(token) : undefined;
+      return user ? { authenticated: true, user } : { authenticated: false, error: 'invalid bearer token' };
+    },
   },
 ];
 
@@ -71,7 +89,11 @@ export function parseReview(pathname: string): { review: Review; apiVersion: str
 }
 
 /** The object that was posted, with its answer. @throws ApiError 400 */
-export function answerReview(review: Review, apiVersion: string, body: unknown, user: User): object {
+export async function answerReview(
+  { review, apiVersion }: { review: Review; apiVersion: string },
+  body: unknown,
+  asked: Asked,
+): Promise<object> {
   if (!isMap(body)) throw badRequest(`the body must be an object of kind ${review.kind}`);
   const spec = isMap(body['spec']) ? body['spec'] : {};
   return {
@@ -79,6 +101,6 @@ export function answerReview(review: Review, apiVersion: string, body: unknown, 
     apiVersion,
     metadata: { creationTimestamp: null },
     ...(body['spec'] !== undefined && { spec }),
-    status: review.answer(spec, user),
+    status: await review.answer(spec, asked),
   };
 }

@@ -6,6 +6,7 @@ import type { Serve } from './exchange.js';
 import { binding, eviction } from './pod-actions.js';
 import { get } from './read.js';
 import { getScale, patchScale, updateScale } from './scale.js';
+import { requestToken } from './token-request.js';
 import { patch, update } from './write.js';
 
 export interface Subresource {
@@ -35,6 +36,11 @@ export const SUBRESOURCES: Readonly<Record<string, Subresource | undefined>> = {
     type: { group: 'policy', version: 'v1', kind: 'Eviction' },
     verbs: ['create'],
     serve: { POST: eviction },
+  },
+  token: {
+    type: { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' },
+    verbs: ['create'],
+    serve: { POST: requestToken },
   },
   log: { verbs: ['get'], isStream: true, serve: {} },
   exec: { verbs: ['create', 'get'], isStream: true, serve: {} },
