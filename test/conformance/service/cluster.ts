@@ -35,6 +35,8 @@ import { createClient } from '../../../src/client/client.js';
 import { createInformer } from '../../../src/client/informer.js';
 import { reconcileApiService } from '../../../src/control/api-service.js';
 import { reconcile } from '../../../src/control/reconcile.js';
+import { answer } from '../../../src/names/answer.js';
+import { ClusterNames } from '../../../src/names/cluster-names.js';
 import type { Endpoint } from '../../../src/sim/endpoint.js';
 import { createSim, type Sim } from '../../../src/sim/sim.js';
 import { formatIpv4, parseIpv4 } from '../../../src/wire/address.js';
@@ -45,6 +47,8 @@ export const HTTP = 8080;
 export const UDP = 8081;
 /** Grace of pods that go on serving while they end. */
 const LONG_GRACE = 600;
+/** The record type of an IPv4 address. RFC 1035 §3.2.2. */
+const A = 1;
 const UNDERLAY = '192.168.50.';
 /** An answer that takes longer than this was not immediate. Less than a stream's first retransmission. */
 const AT_ONCE_MS = 150;
@@ -79,6 +83,13 @@ export class Cluster {
   readonly #healthPorts = new Map<string, number>();
   #counts = new Map<string, ReadonlyMap<string, number>>();
   #nextPort = 20_000;
+  readonly #names = new ClusterNames({
+    zone: 'cluster.local',
+    pods: 'disabled',
+    endpointNames: 'address',
+    reverseZones: [],
+    servers: [],
+  });
 
   private constructor(server: TestServer, sim: Sim) {
     this.server = server;
@@ -222,6 +233,7 @@ export class Cluster {
       return isSettled && !(await this.#runPods(now.pods)) && now;
     });
     this.sim.setObjects(view);
+    this.#names.sync(view);
     this.#serveHealthPorts(view);
     this.sim.run(20);
   }
@@ -337,6 +349,14 @@ export class Cluster {
 
   podIp(name: string): string {
     return formatIpv4(this.#pods.get(name)!.endpoint.ip);
+  }
+
+  /** The addresses of a Service's name, and the names that it leads to on the way. */
+  resolve(service: string): { addresses: string[]; aliases: string[] } {
+    const { answers = [] } = answer(this.#names, `${service}.default.svc.cluster.local`, A, 5) ?? {};
+    const of = (type: 'A' | 'CNAME'): string[] =>
+      answers.flatMap((record) => (record.type === type ? record.data : []));
+    return { addresses: of('A'), aliases: of('CNAME') };
   }
 
   // ---- asking --------------------------------------------------------------------------------------------------------

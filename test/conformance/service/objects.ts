@@ -30,7 +30,12 @@ const toExternalName =
     });
     t.notOk(after.spec.clusterIP, 'no cluster IP is left');
     t.notOk(after.spec.ports?.[0]?.nodePort, 'nor a node port');
-    t.equal(after.spec.externalName, 'other.default.svc.cluster.local');
+    const { clusterIP } = (await cluster.service('other')).spec;
+    t.strictSame(
+      cluster.resolve('web'),
+      { addresses: [clusterIP], aliases: ['other.default.svc.cluster.local'] },
+      'its name leads to the other Service',
+    );
     t.equal(typeof cluster.ask(pod, before.spec.clusterIP!, 80), 'string', 'nobody answers there');
   };
 

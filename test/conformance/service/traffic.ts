@@ -149,6 +149,7 @@ export const TRAFFIC: Record<string, Driver> = {
     const client = await cluster.addPod('client');
     const servers = await cluster.addPods('web', 2, NODES);
     const { spec } = await cluster.addService('web', { type: 'NodePort' });
+    t.strictSame(cluster.resolve('web').addresses, [spec.clusterIP], 'its name is that of its ClusterIP');
     t.strictSame(cluster.seen(client, spec.clusterIP!, 80), servers);
     for (const node of NODES)
       t.strictSame(cluster.seen(client, cluster.nodeIp(node), nodePortOf(spec)), servers);
@@ -176,6 +177,7 @@ export const TRAFFIC: Record<string, Driver> = {
     const client = await cluster.addPod('client');
     await cluster.addPod('web', { isReady: false, lingers: true });
     const { spec } = await cluster.addService('web', { publishNotReadyAddresses: true });
+    t.strictSame(cluster.resolve('web').addresses, [spec.clusterIP]);
     reaches(t, cluster, client, spec.clusterIP!, 80, 'although it is not ready');
     await cluster.patchService('web', { spec: { publishNotReadyAddresses: false } });
     misses(t, cluster, client, spec.clusterIP!, 80, 'once that is not published');
