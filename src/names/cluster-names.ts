@@ -30,7 +30,7 @@ import {
 import { canonical, readReverse, undashed } from './address-names.js';
 import type { Meaning } from './records.js';
 import { ServiceNames, unique, type EndpointNames, type PortTarget } from './service-names.js';
-import { TrackedObjects } from './tracked-objects.js';
+import { TrackedObjects } from '../api/tracked-objects.js';
 
 export interface NamesOptions {
   /** Lower case, without the last dot: `cluster.local`. */
