@@ -106,9 +106,11 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
   });
 
   const onView = (view: ClusterView): void => {
+    if (view.pods !== facts.view?.pods) {
+      const uids = new Set(view.pods.map((pod) => pod.metadata.uid));
+      for (const uid of facts.statuses.keys()) if (!uids.has(uid)) facts.statuses.delete(uid);
+    }
     facts.view = view;
-    const uids = new Set(view.pods.map((pod) => pod.metadata.uid));
-    for (const uid of facts.statuses.keys()) if (!uids.has(uid)) facts.statuses.delete(uid);
     const cidr = ourNode(facts)?.spec?.podCIDR;
     if (facts.podCidr !== undefined && cidr !== undefined && cidr !== facts.podCidr)
       ending.fail(

@@ -34,15 +34,17 @@ export const wantsHealthPort = ({ spec }: Service): boolean =>
   spec.externalTrafficPolicy === 'Local' &&
   (spec.healthCheckNodePort ?? 0) > 0;
 
-/** How many ready endpoints of each Service are on `node`, by the Service's key. */
+/** How many ready endpoints are on `node`, of each of some Services: by the Service's key. */
 export const localEndpoints = (
+  services: readonly Service[],
   slices: ClusterView['endpointSlices'],
   node: string,
 ): ReadonlyMap<string, number> => {
   const addresses = new Map<string, Set<string>>();
-  for (const { metadata, endpoints, addressType } of slices) {
+  const names = new Set(services.map(({ metadata }) => metadata.name));
+  for (const { metadata, endpoints, addressType } of services.length > 0 ? slices : []) {
     const service = metadata.labels?.[SERVICE_NAME];
-    if (service === undefined || addressType === 'FQDN') continue;
+    if (service === undefined || !names.has(service) || addressType === 'FQDN') continue;
     const key = `${metadata.namespace ?? 'default'}/${service}`;
     const found = addresses.get(key) ?? new Set();
     addresses.set(key, found);
@@ -101,10 +103,9 @@ export const openHealthPorts = (node: string, netns: string | undefined, log: Lo
 
   return {
     sync({ services, endpointSlices }) {
-      const counts = localEndpoints(endpointSlices, node);
-      const wanted = new Map(
-        services.filter(wantsHealthPort).map((service) => [service.spec.healthCheckNodePort!, service]),
-      );
+      const wanting = services.filter(wantsHealthPort);
+      const counts = localEndpoints(wanting, endpointSlices, node);
+      const wanted = new Map(wanting.map((service) => [service.spec.healthCheckNodePort!, service]));
       for (const number of problems.keys()) if (!wanted.has(number)) problems.delete(number);
       for (const number of [...open.keys()]) if (!wanted.has(number)) end(number);
       for (const [number, service] of wanted) {

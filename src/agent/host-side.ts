@@ -66,6 +66,8 @@ export const openHostSide = async (options: HostSideOptions): Promise<HostSide> 
   let services: ServiceAddresses = NO_SERVICE_ADDRESSES;
   let feed: IcmpFeed | undefined;
   let applied: string | undefined;
+  /** The view that the host was last in step with. */
+  let done: ClusterView | undefined;
   let isClosed = false;
   if (options.inject)
     feed = await openIcmpFeed(
@@ -85,8 +87,10 @@ export const openHostSide = async (options: HostSideOptions): Promise<HostSide> 
   return {
     async sync(view) {
       if (isClosed) return;
-      services = serviceAddresses(view, node, inside);
       healthPorts.sync(view);
+      // Most news are of endpoints, which the kernel knows nothing of.
+      if (view.services === done?.services && view.nodes === done.nodes && view.pods === done.pods) return;
+      services = serviceAddresses(view, node, inside);
       const items = hostItems({
         addresses,
         podCidr,
@@ -102,6 +106,7 @@ export const openHostSide = async (options: HostSideOptions): Promise<HostSide> 
       if (list !== applied) await hostState.apply(items);
       applied = list;
       if (!isClosed) announcer.own(services.owned);
+      done = view;
     },
     status: () => ({
       ...hostState.status(),

@@ -338,7 +338,8 @@ export const AGENT_USER = 'podwire-agent/';
 export const NODE_LOST = 'NodeStatusUnknown';
 
 /**
- * All objects a host needs to know, at one moment. The order of a list carries no meaning.
+ * All objects a host needs to know, at one moment. The order of a list carries no meaning. Neither a list nor an object ever changes:
+ * what is new is another one, so that who compares views can go by identity.
  */
 export interface ClusterView {
   lab: Lab;

@@ -1,10 +1,17 @@
 /**
- * Objects → tables: what one host needs to know to forward packets. One function a table, each adds its rows to the image.
+ * Objects → tables, a host's own part: ports, segments, neighbors, VTEPs and routes. One function a table, each adds its rows.
+ * What follows from Services is in `services.ts`; `compiler.ts` puts both together.
  *
  * Objects that cannot be compiled (a node without a usable pod CIDR, a VTEP of another network) are left out and named in
  * `problems`; nothing here throws on an object.
  */
-import { FLANNEL_BACKEND_DATA, FLANNEL_PUBLIC_IP, type ClusterView, type Node } from '../api/types.js';
+import {
+  FLANNEL_BACKEND_DATA,
+  FLANNEL_PUBLIC_IP,
+  type ClusterView,
+  type Node,
+  type Pod,
+} from '../api/types.js';
 import { labSpec } from '../api/lab.js';
 import { PORT_GUARDED, PORT_CAPTURED, PORT_HOST, PORT_POD, PORT_TUNNEL } from '../tables/ports.js';
 import {
@@ -28,9 +35,9 @@ import {
   type Mac,
 } from '../wire/address.js';
 import { OVERHEAD } from '../wire/vxlan.js';
-import { emptyImage, type Ids, type Image } from './image.js';
-import { nodeAddresses, type NodeAddresses } from './node-addresses.js';
-import { compileServices, nodeIps } from './services.js';
+import type { Ids, Part } from './image.js';
+import type { NodeAddresses } from './node-addresses.js';
+import { nodeIps } from './services.js';
 
 /** A port as its driver opened it. */
 export interface OpenPort {
@@ -52,13 +59,8 @@ export interface CompileInput {
   readonly pods: ReadonlyMap<string, OpenPort>;
 }
 
-export interface Compiled {
-  readonly image: Image;
-  readonly problems: readonly string[];
-}
-
 /** Keys of rows that every host has once. */
-const SEGMENT = 'cni0';
+export const SEGMENT = 'cni0';
 export const HOST_PORT_KEY = 'pw0';
 export const TUNNEL_PORT_KEY = 'vxlan';
 export const podPortKey = (pod: string): string => `pod ${pod}`;
@@ -70,7 +72,9 @@ interface Context {
   readonly input: CompileInput;
   readonly self: NodeAddresses;
   readonly ids: Ids;
-  readonly image: Image;
+  readonly part: Part;
+  /** Pods of our node. */
+  readonly own: readonly Pod[];
   readonly problems: string[];
   readonly mtu: number;
   /** Who has what only one may have: `what it is` → whose. */
@@ -84,31 +88,31 @@ function claim({ owners }: Context, what: string, owner: string): string | undef
   return before;
 }
 
-/** @returns an empty image when our node has no pod CIDR yet */
-export function compile(input: CompileInput, ids: Ids): Compiled {
-  const image = emptyImage();
+/** What a host's own part is made from. */
+export interface HostInput {
+  readonly input: CompileInput;
+  readonly self: NodeAddresses;
+  /** Pods of our node. */
+  readonly own: readonly Pod[];
+}
+
+/** @returns what could not be compiled, in words */
+export function compileHost(from: HostInput, ids: Ids, part: Part): string[] {
   const problems: string[] = [];
-  const node = input.view.nodes.find((one) => one.metadata.name === input.node);
-  const self = node?.spec?.podCIDR === undefined ? undefined : nodeAddresses(node.spec.podCIDR);
-  if (!self) {
-    problems.push(`Node "${input.node}" has no usable podCIDR yet`);
-    return { image, problems };
-  }
-  const mtu = podMtu(labSpec(input.view.lab).underlay.mtu);
-  const context: Context = { input, self, ids, image, problems, mtu, owners: new Map() };
+  const mtu = podMtu(labSpec(from.input.view.lab).underlay.mtu);
+  const context: Context = { ...from, ids, part, problems, mtu, owners: new Map() };
   compileSegments(context);
   compilePorts(context);
   compileNeighbors(context);
   compileVtepsAndRoutes(context);
-  const segment = ids.of('segments', SEGMENT);
-  compileServices({ view: input.view, node, gateway: self.gateway, segment }, ids, image);
-  return { image, problems };
+  return problems;
 }
 
-function compileSegments({ input, self, ids, image }: Context): void {
+function compileSegments({ input, self, ids, part }: Context): void {
   const us = input.view.nodes.find((node) => node.metadata.name === input.node);
   const tunnelPort = input.tunnel ? ids.of('ports', TUNNEL_PORT_KEY) : 0;
-  image.segments.set(
+  part.set(
+    'segments',
     SEGMENT,
     Int32Array.of(
       SEGMENT_ROUTED,
@@ -122,13 +126,14 @@ function compileSegments({ input, self, ids, image }: Context): void {
   );
 }
 
-function compilePorts({ input, self, ids, image, mtu }: Context): void {
+function compilePorts({ input, self, own, ids, part, mtu }: Context): void {
   const segment = ids.of('segments', SEGMENT);
   const { vni, port: udpPort } = labSpec(input.view.lab).backend;
   const put = (key: string, kind: number, port: OpenPort, mac: Mac, ip: number, guarded: boolean): void => {
     const flags = (guarded ? PORT_GUARDED : 0) | (port.isCaptured ? PORT_CAPTURED : 0);
     ids.of('ports', key);
-    image.ports.set(
+    part.set(
+      'ports',
       key,
       Int32Array.of(
         kind,
@@ -147,16 +152,16 @@ function compilePorts({ input, self, ids, image, mtu }: Context): void {
   };
   if (input.host) put(HOST_PORT_KEY, PORT_HOST, input.host, self.gatewayMac, self.gateway, false);
   if (input.tunnel) put(TUNNEL_PORT_KEY, PORT_TUNNEL, input.tunnel, self.vtepMac, 0, false);
-  for (const [pod, ip] of localPods(input)) {
+  for (const [pod, ip] of localPods(own)) {
     const port = input.pods.get(pod);
     if (port) put(podPortKey(pod), PORT_POD, port, macOfIpv4(ip), ip, true);
   }
 }
 
 function compileNeighbors(context: Context): void {
-  const { input, ids, image, problems } = context;
+  const { input, own, ids, part, problems } = context;
   const segment = ids.of('segments', SEGMENT);
-  for (const [pod, ip] of localPods(input)) {
+  for (const [pod, ip] of localPods(own)) {
     if (!input.pods.has(pod)) continue;
     const owner = claim(context, `pod ${ip}`, pod);
     if (owner !== undefined) {
@@ -164,7 +169,8 @@ function compileNeighbors(context: Context): void {
       continue;
     }
     const mac = macOfIpv4(ip);
-    image.neighbors.set(
+    part.set(
+      'neighbors',
       pod,
       Int32Array.of(segment, 0, 0, V4_MAPPED, ip, ids.of('ports', podPortKey(pod)), mac.hi, mac.lo),
     );
@@ -172,11 +178,11 @@ function compileNeighbors(context: Context): void {
 }
 
 function compileVtepsAndRoutes(context: Context): void {
-  const { input, self, ids, image, problems } = context;
+  const { input, self, ids, part, problems } = context;
   const spec = labSpec(input.view.lab);
   const segment = ids.of('segments', SEGMENT);
   const route = (key: string, kind: number, cidr: Cidr, target = 0): void => {
-    image.routes.set(key, Int32Array.of(kind, segment, 0, 0, V4_MAPPED, cidr.base, 96 + cidr.bits, target));
+    part.set('routes', key, Int32Array.of(kind, segment, 0, 0, V4_MAPPED, cidr.base, 96 + cidr.bits, target));
   };
   const whole = (text: string): Cidr => parseCidr(text) ?? { base: 0, bits: 32 };
 
@@ -204,7 +210,7 @@ function compileVtepsAndRoutes(context: Context): void {
       problems.push(`Cannot reach the pods of node "${name}": ${problem}`);
       continue;
     }
-    image.vteps.set(name, Int32Array.of(tunnel, 0, 0, V4_MAPPED, peer.address, peer.mac.hi, peer.mac.lo));
+    part.set('vteps', name, Int32Array.of(tunnel, 0, 0, V4_MAPPED, peer.address, peer.mac.hi, peer.mac.lo));
     route(`node ${name}`, ROUTE_VTEP, peer.cidr, ids.of('vteps', name));
   }
 }
@@ -258,9 +264,9 @@ function peerOf(node: Node, vni: number): Peer | string {
 }
 
 /** Pods of our node that have an IPv4 address of ours: `namespace/name` and the address, by name. */
-function localPods(input: CompileInput): [string, number][] {
-  return input.view.pods
-    .filter((pod) => pod.spec.nodeName === input.node && !pod.spec.hostNetwork)
+function localPods(own: readonly Pod[]): [string, number][] {
+  return own
+    .filter((pod) => !pod.spec.hostNetwork)
     .map(
       (pod) =>
         [`${pod.metadata.namespace}/${pod.metadata.name}`, parseIpv4(pod.status?.podIP ?? '')] as const,

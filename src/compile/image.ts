@@ -1,6 +1,7 @@
 /**
- * The image: all rows of all static tables as they should be, by a key that says what each is for. `master-copy.ts` turns
- * two images into the rows that changed.
+ * The image: all rows of all static tables as they should be, by a key that says what each is for. It comes in *parts*, rows
+ * of one origin (a Service, this host), which `compiler.ts` makes anew when their objects have changed; `master-copy.ts`
+ * turns changed parts into the rows that changed.
  *
  * Rows name each other by ids that live as long as the key does; {@link Ids} gives them out.
  */
@@ -12,6 +13,30 @@ export type Image = Record<StaticName, TableImage>;
 
 export const emptyImage = (): Image =>
   Object.fromEntries(STATIC_NAMES.map((name) => [name, new Map()])) as unknown as Image;
+
+/** One row of one table. A key belongs to one part. */
+export interface Row {
+  readonly table: StaticName;
+  readonly key: string;
+  readonly words: Int32Array;
+}
+
+/** Rows of one origin. */
+export class Part {
+  readonly rows: Row[] = [];
+
+  set(table: StaticName, key: string, words: Int32Array): void {
+    this.rows.push({ table, key, words });
+  }
+}
+
+export const NO_ROWS = new Part();
+
+/** A part as it was, and as it should be. */
+export interface PartChange {
+  readonly before: Part;
+  readonly after: Part;
+}
 
 /**
  * Small ids for keys, one space a table. Id 0 is nobody's; the lowest that is free is given out first.

@@ -25,8 +25,10 @@ export interface ServiceAddresses {
 
 export const NO_SERVICE_ADDRESSES: ServiceAddresses = { routed: [], owned: [], steered: [] };
 
-const hasVirtualAddress = ({ spec }: Service): boolean =>
-  spec.type !== 'ExternalName' && spec.clusterIP !== 'None';
+const isReachedFromOutside = (service: Service): boolean =>
+  service.spec.type !== 'ExternalName' &&
+  service.spec.clusterIP !== 'None' &&
+  outsideAddresses(service).length > 0;
 
 /** LoadBalancer and external addresses of a Service. With ipMode Proxy, packets are meant to pass by the load balancer. */
 const outsideAddresses = ({ spec, status }: Service): string[] => [
@@ -57,7 +59,7 @@ export const serviceAddresses = (
   const owners = new Map<string, string | undefined>();
   const steered = new Map<string, { protocol: 'tcp' | 'udp'; port: number }>();
   // Services may share an address; all hosts must then agree on one owner.
-  const inOrder = services.filter(hasVirtualAddress).sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  const inOrder = services.filter(isReachedFromOutside).sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
   for (const service of inOrder)
     for (const address of outsideAddresses(service)) {
       const word = parseIpv4(address);

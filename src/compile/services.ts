@@ -5,17 +5,17 @@
  * terminate; under policy Local the same among the endpoints of this node. Topology hints narrow the first list when every endpoint
  * has them. https://kubernetes.io/docs/reference/networking/virtual-ips/
  *
- * An endpoint that left its slices while its pod lives on stays, draining: established connections end with the pod, not before.
+ * An endpoint that left its slices while its pod lives on stays, draining (`compiler.ts`): established connections end with the pod,
+ * not before.
  */
 import { hostPorts } from '../api/pod.js';
 import {
   FLANNEL_PUBLIC_IP,
   SCHEDULER_ANNOTATION,
-  SERVICE_NAME,
-  type ClusterView,
   type Endpoint,
   type EndpointSlice,
   type Node,
+  type Pod,
   type Service,
   type ServicePort,
 } from '../api/types.js';
@@ -34,21 +34,25 @@ import {
 } from '../tables/services.js';
 import { formatIpv4, parseCidr, parseIpv4, V4_MAPPED } from '../wire/address.js';
 import { SCTP, TCP, UDP } from '../wire/ipv4.js';
-import type { Ids, Image } from './image.js';
+import type { Ids, Part } from './image.js';
 
 const PROTOCOLS: Record<string, number> = { TCP, UDP, SCTP };
 /** A Service with this label is another proxy's. https://kubernetes.io/docs/reference/labels-annotations-taints/ */
 const OTHER_PROXY = 'service.kubernetes.io/service-proxy-name';
 const DEFAULT_AFFINITY_SECONDS = 10_800;
 
-export interface ServicesInput {
-  readonly view: ClusterView;
-  /** Our node; undefined when the view has none of that name. */
-  readonly node: Node | undefined;
-  /** This host's gateway address: node ports are served there too. */
+/** What all Services are compiled with: whatever of our node and of the lab they depend on. */
+export interface Surroundings {
+  /** The name of our node. */
+  readonly node: string;
+  readonly zone: string | undefined;
+  /** The host's own addresses: node ports are served there, at its gateway address, and on loopback. */
+  readonly nodeIps: readonly number[];
   readonly gateway: number;
   /** Row of the segment whose router serves them. */
   readonly segment: number;
+  /** For Services that do not say. */
+  readonly scheduler: string;
 }
 
 /** An endpoint of one Service port, as its slice says. */
@@ -74,32 +78,23 @@ export function nodeIps(node: Node | undefined): number[] {
   return [...new Set(texts.map((text) => parseIpv4(text ?? '')).filter((ip) => ip !== undefined))];
 }
 
-export function compileServices(input: ServicesInput, ids: Ids, image: Image): void {
-  const { view } = input;
-  const slices = new Map<string, EndpointSlice[]>();
-  for (const slice of view.endpointSlices) {
-    const name = slice.metadata.labels?.[SERVICE_NAME];
-    if (name === undefined || slice.addressType !== 'IPv4') continue;
-    const key = `${slice.metadata.namespace}/${name}`;
-    const list = slices.get(key);
-    if (list) list.push(slice);
-    else slices.set(key, [slice]);
-  }
-  for (const service of view.services) {
-    if (service.spec.type === 'ExternalName' || service.metadata.labels?.[OTHER_PROXY] !== undefined)
-      continue;
-    const name = `${service.metadata.namespace}/${service.metadata.name}`;
-    for (const port of service.spec.ports ?? [])
-      compilePort(input, ids, image, service, port, slices.get(name) ?? []);
-  }
-  compileHostPorts(input, ids, image);
-  keepDraining(view, ids, image);
+/** @param slices  those of the Service, in whatever order */
+export function compileService(
+  around: Surroundings,
+  ids: Ids,
+  part: Part,
+  service: Service,
+  slices: readonly EndpointSlice[],
+): void {
+  if (service.spec.type === 'ExternalName' || service.metadata.labels?.[OTHER_PROXY] !== undefined) return;
+  const ordered = [...slices].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  for (const port of service.spec.ports ?? []) compilePort(around, ids, part, service, port, ordered);
 }
 
 function compilePort(
-  input: ServicesInput,
+  around: Surroundings,
   ids: Ids,
-  image: Image,
+  part: Part,
   service: Service,
   port: ServicePort,
   slices: readonly EndpointSlice[],
@@ -107,8 +102,8 @@ function compilePort(
   const { spec } = service;
   const protocol = port.protocol ?? 'TCP';
   const key = `${service.metadata.namespace}/${service.metadata.name}:${port.name || port.port}${protocol === 'TCP' ? '' : `/${protocol.toLowerCase()}`}`;
-  const candidates = candidatesOf(input, key, port, slices);
-  const everywhere = withHints(input.node, usable(candidates));
+  const candidates = candidatesOf(around.node, key, port, slices);
+  const everywhere = withHints(around, usable(candidates));
   const here = usable(candidates.filter(({ isLocal }) => isLocal));
   const isInternalLocal = spec.internalTrafficPolicy === 'Local';
   const isExternalLocal = spec.externalTrafficPolicy === 'Local';
@@ -117,17 +112,17 @@ function compilePort(
   for (const one of candidates)
     putEndpoint(
       ids,
-      image,
+      part,
       one.key,
       one.address,
       one.port,
       chosen.has(one) ? ENDPOINT_READY : ENDPOINT_DRAINING,
     );
 
-  const all = putBackends(ids, image, `${key} everywhere`, everywhere);
-  const local = isInternalLocal || isExternalLocal ? putBackends(ids, image, `${key} here`, here) : 0;
+  const all = putBackends(ids, part, `${key} everywhere`, everywhere);
+  const local = isInternalLocal || isExternalLocal ? putBackends(ids, part, `${key} here`, here) : 0;
   const anywhere = Math.max(everywhere.length, here.length);
-  const scheduler = schedulerOf(input.view, service);
+  const scheduler = schedulerOf(around, service);
   const affinityMs =
     spec.sessionAffinity === 'ClientIP'
       ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS) * 1000
@@ -138,7 +133,7 @@ function compilePort(
     const isExternal = kind !== FRONTEND_CLUSTER_IP;
     const isHere = !isExternal && isInternalLocal;
     const rangeList = rangesKey === undefined ? [] : (spec.loadBalancerSourceRanges ?? []);
-    putFrontend(input, ids, image, {
+    putFrontend(around, ids, part, {
       key,
       kind,
       address,
@@ -152,7 +147,7 @@ function compilePort(
       localFirst: local,
       localCount: isExternalLocal ? here.length : 0,
       all: anywhere,
-      firstRange: putRanges(ids, image, rangesKey ?? '', rangeList),
+      firstRange: putRanges(ids, part, rangesKey ?? '', rangeList),
       ranges: rangeList.length,
     });
   };
@@ -164,7 +159,7 @@ function compilePort(
     if (ipMode !== 'Proxy')
       for (const word of ipv4sOf([ip ?? ''])) put(FRONTEND_LOAD_BALANCER, word, port.port, key);
   if (port.nodePort)
-    for (const ip of [...nodeIps(input.node), input.gateway, LOOPBACK])
+    for (const ip of [...around.nodeIps, around.gateway, LOOPBACK])
       put(FRONTEND_NODE_PORT, ip, port.nodePort);
 }
 
@@ -189,10 +184,11 @@ interface Frontend {
   readonly ranges: number;
 }
 
-function putFrontend({ segment }: ServicesInput, ids: Ids, image: Image, one: Frontend): void {
+function putFrontend({ segment }: Surroundings, ids: Ids, part: Part, one: Frontend): void {
   const name = `${one.key} ${FRONTEND_KINDS[one.kind]} ${formatIpv4(one.address)}:${one.port}`;
   ids.of('services', name);
-  image.services.set(
+  part.set(
+    'services',
     name,
     Int32Array.of(
       one.kind,
@@ -217,21 +213,21 @@ function putFrontend({ segment }: ServicesInput, ids: Ids, image: Image, one: Fr
 }
 
 /** Ports of pods that the host lends its own addresses to: as a node port with one endpoint, whose source stays. */
-function compileHostPorts(input: ServicesInput, ids: Ids, image: Image): void {
-  for (const pod of input.view.pods) {
-    if (pod.spec.nodeName !== input.node?.metadata.name) continue;
+export function compileHostPorts(around: Surroundings, ids: Ids, part: Part, pods: readonly Pod[]): void {
+  for (const pod of pods) {
     for (const { hostIP, hostPort, protocol, podIP, containerPort } of hostPorts(pod)) {
       const address = parseIpv4(podIP);
       if (address === undefined || PROTOCOLS[protocol] === undefined) continue;
       const key = `${pod.metadata.namespace}/${pod.metadata.name}:${hostPort}${protocol === 'TCP' ? '' : `/${protocol.toLowerCase()}`}`;
-      const endpoint = `${key} ${podIP}:${containerPort}`;
-      putEndpoint(ids, image, endpoint, address, containerPort, ENDPOINT_READY);
+      // A Service may have the pod's name, and the same port.
+      const endpoint = `${key} host-port ${podIP}:${containerPort}`;
+      putEndpoint(ids, part, endpoint, address, containerPort, ENDPOINT_READY);
       const first = ids.run('backends', key, 1);
-      image.backends.set(ids.keyInRun(key, 1, 0), Int32Array.of(ids.of('endpoints', endpoint)));
+      part.set('backends', ids.keyInRun(key, 1, 0), Int32Array.of(ids.of('endpoints', endpoint)));
       const addresses =
-        hostIP === undefined ? [...nodeIps(input.node), input.gateway, LOOPBACK] : ipv4sOf([hostIP]);
+        hostIP === undefined ? [...around.nodeIps, around.gateway, LOOPBACK] : ipv4sOf([hostIP]);
       for (const own of addresses)
-        putFrontend(input, ids, image, {
+        putFrontend(around, ids, part, {
           key,
           kind: FRONTEND_HOST_PORT,
           address: own,
@@ -257,7 +253,7 @@ const ipv4sOf = (texts: readonly string[]): number[] =>
 
 /** Endpoints of a Service port, in the order of their slices, each address and port once. */
 function candidatesOf(
-  input: ServicesInput,
+  node: string,
   key: string,
   port: ServicePort,
   slices: readonly EndpointSlice[],
@@ -283,7 +279,7 @@ function candidatesOf(
           isReady,
           isServing: conditions?.serving ?? isReady,
           isTerminating: conditions?.terminating ?? false,
-          isLocal: nodeName !== undefined && nodeName === input.node?.metadata.name,
+          isLocal: nodeName === node,
           hints,
         });
       }
@@ -297,11 +293,8 @@ function usable(candidates: readonly Candidate[]): Candidate[] {
   return ready.length > 0 ? ready : candidates.filter((one) => one.isServing && one.isTerminating);
 }
 
-const ZONE = 'topology.kubernetes.io/zone';
-
 /** Those whose hints name this node, or its zone, when every one has such hints and some fit. */
-function withHints(node: Node | undefined, candidates: Candidate[]): Candidate[] {
-  const zone = node?.metadata.labels?.[ZONE];
+function withHints({ node, zone }: Surroundings, candidates: Candidate[]): Candidate[] {
   const narrow = (
     names: (one: Candidate) => readonly { name: string }[] | undefined,
     wanted?: string,
@@ -309,60 +302,41 @@ function withHints(node: Node | undefined, candidates: Candidate[]): Candidate[]
     wanted !== undefined && candidates.every((one) => (names(one)?.length ?? 0) > 0)
       ? candidates.filter((one) => names(one)!.some(({ name }) => name === wanted))
       : [];
-  const sameNode = narrow((one) => one.hints?.forNodes, node?.metadata.name);
+  const sameNode = narrow((one) => one.hints?.forNodes, node);
   if (sameNode.length > 0) return sameNode;
   const sameZone = narrow((one) => one.hints?.forZones, zone);
   return sameZone.length > 0 ? sameZone : candidates;
 }
 
-function schedulerOf(view: ClusterView, service: Service): number {
-  const wanted =
-    service.metadata.annotations?.[SCHEDULER_ANNOTATION] ?? view.lab.spec?.proxy?.scheduler ?? 'random';
+function schedulerOf({ scheduler }: Surroundings, { metadata }: Service): number {
+  const wanted = metadata.annotations?.[SCHEDULER_ANNOTATION] ?? scheduler;
   const known = (SCHEDULERS as readonly string[]).indexOf(wanted);
   return Math.max(known, 0);
 }
 
-function putEndpoint(
-  ids: Ids,
-  image: Image,
-  key: string,
-  address: number,
-  port: number,
-  state: number,
-): void {
+function putEndpoint(ids: Ids, part: Part, key: string, address: number, port: number, state: number): void {
   ids.of('endpoints', key);
-  image.endpoints.set(
+  part.set(
+    'endpoints',
     key,
     Int32Array.of(state, 0, 0, V4_MAPPED, address, port, ids.serialOf('endpoints', key)),
   );
 }
 
 /** A run of rows that name endpoints. @returns its first row, 0 when it is empty */
-function putBackends(ids: Ids, image: Image, key: string, list: readonly Candidate[]): number {
+function putBackends(ids: Ids, part: Part, key: string, list: readonly Candidate[]): number {
   const first = ids.run('backends', key, list.length);
   for (const [i, one] of list.entries())
-    image.backends.set(ids.keyInRun(key, list.length, i), Int32Array.of(ids.of('endpoints', one.key)));
+    part.set('backends', ids.keyInRun(key, list.length, i), Int32Array.of(ids.of('endpoints', one.key)));
   return first;
 }
 
-function putRanges(ids: Ids, image: Image, key: string, list: readonly string[]): number {
+function putRanges(ids: Ids, part: Part, key: string, list: readonly string[]): number {
   const first = ids.run('ranges', key, list.length);
   for (const [i, text] of list.entries()) {
     // An IPv6 range lets no IPv4 source in: a prefix that nobody is in.
     const cidr = parseCidr(text.trim()) ?? { base: 0, bits: 32 };
-    image.ranges.set(ids.keyInRun(key, list.length, i), Int32Array.of(1, cidr.base, cidr.bits));
+    part.set('ranges', ids.keyInRun(key, list.length, i), Int32Array.of(1, cidr.base, cidr.bits));
   }
   return first;
-}
-
-/** Endpoints that had a row and are in no slice any more: they drain while a pod has their address. */
-function keepDraining(view: ClusterView, ids: Ids, image: Image): void {
-  let alive: Set<string> | undefined;
-  for (const key of ids.keys('endpoints')) {
-    if (image.endpoints.has(key)) continue;
-    const [, address = '', port = ''] = /([\d.]+):(\d+)$/.exec(key) ?? [];
-    alive ??= new Set(view.pods.map((pod) => pod.status?.podIP ?? ''));
-    if (alive.has(address))
-      putEndpoint(ids, image, key, parseIpv4(address)!, Number(port), ENDPOINT_DRAINING);
-  }
 }

@@ -6,7 +6,9 @@
  * side, sent through the update ring, applied between two batches.
  */
 import type { ClusterView } from '../api/types.js';
-import { compile, type OpenPort } from '../compile/compile.js';
+import type { OpenPort } from '../compile/compile.js';
+import { Compiler } from '../compile/compiler.js';
+import { NO_ROWS, Part } from '../compile/image.js';
 import { MasterCopy, type Plan } from '../compile/master-copy.js';
 import { createHost, type Host } from '../host/host.js';
 import { IOVS, type Outbox } from '../host/outbox.js';
@@ -87,6 +89,8 @@ export class SimHost {
   /** Sizes of the batches so far, most recent last. */
   turns = 0;
   isGone = false;
+  readonly #compiler: Compiler;
+  #pairs = NO_ROWS;
   readonly #ring: UpdateRing;
   readonly #wire: HostWire;
   readonly #turnMs: number;
@@ -112,6 +116,7 @@ export class SimHost {
       batch: { slots: SLOTS },
     });
     this.master = new MasterCopy(capacities);
+    this.#compiler = new Compiler(this.master.ids);
     this.#ring = new UpdateRing(UpdateRing.alloc(alloc, RING_WORDS));
   }
 
@@ -144,30 +149,30 @@ export class SimHost {
       return port && { ...port, isCaptured: this.captured.has(key) };
     };
     const pods = [...this.plugged.keys()].filter((key) => key.startsWith('pod '));
-    const { image, problems } = compile(
-      {
-        view,
-        node: this.name,
-        host: open('pw0'),
-        tunnel: { handle: 0, offload: 0, isCaptured: this.captured.has('vxlan') },
-        pods: new Map(pods.map((key) => [key.slice(4), open(key)!])),
-      },
-      this.master.ids,
-    );
+    const { parts, problems } = this.#compiler.update({
+      view,
+      node: this.name,
+      host: open('pw0'),
+      tunnel: { handle: 0, offload: 0, isCaptured: this.captured.has('vxlan') },
+      pods: new Map(pods.map((key) => [key.slice(4), open(key)!])),
+    });
+    const pairs = new Part();
     for (const pair of this.pairs) {
       const segment = this.master.ids.of('segments', `pair ${pair}`);
-      image.segments.set(`pair ${pair}`, Int32Array.of(SEGMENT_BRIDGED, 0, 0, 0, 0, 0, 0));
+      pairs.set('segments', `pair ${pair}`, Int32Array.of(SEGMENT_BRIDGED, 0, 0, 0, 0, 0, 0));
       for (const end of [0, 1]) {
         const key = `pair ${pair}.${end}`;
         const { endpoint, port } = this.plugged.get(key)!;
         this.master.ids.of('ports', key);
-        image.ports.set(
+        pairs.set(
+          'ports',
           key,
           Int32Array.of(PORT_POD, segment, port.handle, 0, 0, 0, endpoint.mtu, port.offload, 0, 0, 0),
         );
       }
     }
-    const plan = this.master.plan(image);
+    const plan = this.master.plan([...parts, { before: this.#pairs, after: pairs }]);
+    this.#pairs = pairs;
     const mark = this.#ring.write(plan.changes);
     if (mark === undefined)
       throw new Error(`Cannot send the tables of ${this.name}: its update ring is full`);

@@ -29,6 +29,7 @@ const local = (service: string, healthCheckNodePort: number): Service => ({
 t.test('ready endpoints of a host are counted, each once', async (t) => {
   const targetRef = { kind: 'Pod', uid: 'u1' };
   const counts = localEndpoints(
+    [local('web', 32100), local('api', 32101)],
     [
       slice('web', [
         { addresses: ['10.244.1.2'], nodeName: 'node1', targetRef },
@@ -39,6 +40,7 @@ t.test('ready endpoints of a host are counted, each once', async (t) => {
       ]),
       slice('web', [{ addresses: ['fd00::2'], nodeName: 'node1', targetRef }], { addressType: 'IPv6' }),
       slice('api', [{ addresses: ['10.244.2.3'], nodeName: 'node2' }]),
+      slice('not-asked-for', [{ addresses: ['10.244.1.9'], nodeName: 'node1' }]),
     ],
     'node1',
   );

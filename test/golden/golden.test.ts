@@ -9,7 +9,8 @@ import process from 'node:process';
 import t from 'tap';
 import { parseAllDocuments } from 'yaml';
 import type { ApiObject, EndpointSlice, Lab, Node, Pod, Service } from '../../src/api/types.js';
-import { compile, type OpenPort } from '../../src/compile/compile.js';
+import type { OpenPort } from '../../src/compile/compile.js';
+import { Compiler } from '../../src/compile/compiler.js';
 import { MasterCopy } from '../../src/compile/master-copy.js';
 import { DUMPABLE, dumpTable } from '../../src/tables/dump.js';
 import { OFFLOAD_CSUM, OFFLOAD_TSO, OFFLOAD_USO } from '../../src/tables/ports.js';
@@ -40,31 +41,28 @@ function dumpOf(text: string): string {
     isCaptured: settings.captured?.includes(name) ?? false,
   });
   const master = new MasterCopy(CAPACITIES);
-  const { image, problems } = compile(
-    {
-      view: {
-        lab: ofKind<Lab>('Lab')[0]!,
-        namespaces: [],
-        services: ofKind<Service>('Service'),
-        endpointSlices: ofKind<EndpointSlice>('EndpointSlice'),
-        endpoints: [],
-        nodes: ofKind<Node>('Node'),
-        pods,
-      },
-      node: settings.node,
-      host: open('pw0', 1),
-      tunnel: { ...open('vxlan', 2), offload: 0 },
-      pods: new Map(
-        pods.map(({ metadata }, i) => {
-          const name = `${metadata.namespace}/${metadata.name}`;
-          return [name, open(name, 3 + i)];
-        }),
-      ),
+  const { parts, problems } = new Compiler(master.ids).update({
+    view: {
+      lab: ofKind<Lab>('Lab')[0]!,
+      namespaces: [],
+      services: ofKind<Service>('Service'),
+      endpointSlices: ofKind<EndpointSlice>('EndpointSlice'),
+      endpoints: [],
+      nodes: ofKind<Node>('Node'),
+      pods,
     },
-    master.ids,
-  );
+    node: settings.node,
+    host: open('pw0', 1),
+    tunnel: { ...open('vxlan', 2), offload: 0 },
+    pods: new Map(
+      pods.map(({ metadata }, i) => {
+        const name = `${metadata.namespace}/${metadata.name}`;
+        return [name, open(name, 3 + i)];
+      }),
+    ),
+  });
   const tables = createTables((bytes) => new ArrayBuffer(bytes), 1, 1);
-  for (const { table, row, words } of master.plan(image).changes)
+  for (const { table, row, words } of master.plan(parts).changes)
     tables.statics[table]!.setRow(row, words, 0);
   const dump = STATICS.map(
     (name) => `## ${name}\n${dumpTable(tables, name, (of, id) => master.ids.keyOf(of, id), [''], 0)}`,

@@ -9,7 +9,8 @@
 import { REASONS, FLOOD, FORWARD } from '../../src/dataplane/verdict.js';
 import { createHost, type Driver, type Host } from '../../src/host/host.js';
 import { IOVS, type Outbox } from '../../src/host/outbox.js';
-import { compile } from '../../src/compile/compile.js';
+import { Compiler } from '../../src/compile/compiler.js';
+import { NO_ROWS, Part } from '../../src/compile/image.js';
 import { MasterCopy } from '../../src/compile/master-copy.js';
 import { EVENT_ICMP_ERRORS, EVENT_TCP_RESETS, EVENT_PASSES } from '../../src/tables/counters.js';
 import { PORT_POD, PORT_TUNNEL } from '../../src/tables/ports.js';
@@ -201,6 +202,8 @@ export function createFuzz(seed: number) {
   });
   const { dp, frames } = host;
   const master = new MasterCopy(capacities);
+  const compiler = new Compiler(master.ids);
+  let pairsBefore = NO_ROWS;
   const report: FuzzReport = { frames: 0, out: 0, drops: new Map() };
   let now = 1000;
   let slot = 0;
@@ -247,35 +250,31 @@ export function createFuzz(seed: number) {
       offload: chance.pick(OFFLOADS),
       isCaptured: chance.int(4) === 0,
     });
-    const { image } = compile(
-      {
-        view: {
-          lab: { apiVersion: '', kind: 'Lab', metadata: { name: 'fuzz' } },
-          namespaces: [],
-          ...services(),
-          endpoints: [],
-          nodes: [nodeObject(1), nodeObject(2), ...(chance.int(2) === 0 ? [nodeObject(3)] : [])],
-          pods: [podObject('a', 'node1', A.ip), podObject('b', 'node1', B.ip), podObject('c', 'node1', C.ip)],
-        },
-        node: 'node1',
-        host: open(1),
-        tunnel: open(2),
-        pods: new Map(
-          ['a', 'b', ...(chance.int(2) === 0 ? ['c'] : [])].map((name, i) => [
-            `default/${name}`,
-            open(3 + i),
-          ]),
-        ),
+    const { parts } = compiler.update({
+      view: {
+        lab: { apiVersion: '', kind: 'Lab', metadata: { name: 'fuzz' } },
+        namespaces: [],
+        ...services(),
+        endpoints: [],
+        nodes: [nodeObject(1), nodeObject(2), ...(chance.int(2) === 0 ? [nodeObject(3)] : [])],
+        pods: [podObject('a', 'node1', A.ip), podObject('b', 'node1', B.ip), podObject('c', 'node1', C.ip)],
       },
-      master.ids,
-    );
+      node: 'node1',
+      host: open(1),
+      tunnel: open(2),
+      pods: new Map(
+        ['a', 'b', ...(chance.int(2) === 0 ? ['c'] : [])].map((name, i) => [`default/${name}`, open(3 + i)]),
+      ),
+    });
     const pair = master.ids.of('segments', 'pair');
-    image.segments.set('pair', Int32Array.of(SEGMENT_BRIDGED, 0, 0, 0, 0, 0, 0));
+    const pairs = new Part();
+    pairs.set('segments', 'pair', Int32Array.of(SEGMENT_BRIDGED, 0, 0, 0, 0, 0, 0));
     for (const key of ['x', 'y']) {
       master.ids.of('ports', key);
-      image.ports.set(key, Int32Array.of(PORT_POD, pair, 9, 0, 0, 0, 1500, chance.pick(OFFLOADS), 0, 0));
+      pairs.set('ports', key, Int32Array.of(PORT_POD, pair, 9, 0, 0, 0, 1500, chance.pick(OFFLOADS), 0, 0));
     }
-    const plan = master.plan(image);
+    const plan = master.plan([...parts, { before: pairsBefore, after: pairs }]);
+    pairsBefore = pairs;
     for (const { table, row, words } of plan.changes) dp.statics[table]!.setRow(row, words, 0);
     master.seen(plan);
   }

@@ -7,7 +7,8 @@
  */
 import { FLANNEL_BACKEND_DATA, FLANNEL_PUBLIC_IP } from '../../src/api/types.js';
 import type { ClusterView, Node, Pod } from '../../src/api/types.js';
-import { compile, type OpenPort } from '../../src/compile/compile.js';
+import { type OpenPort } from '../../src/compile/compile.js';
+import { Compiler } from '../../src/compile/compiler.js';
 import { MasterCopy } from '../../src/compile/master-copy.js';
 import { nodeAddresses } from '../../src/compile/node-addresses.js';
 import { REASONS, type ReasonName } from '../../src/dataplane/verdict.js';
@@ -161,6 +162,7 @@ export function createBench(options: BenchOptions = {}): HostBench {
   });
   const { dp, frames } = host;
   const master = new MasterCopy(capacities);
+  const compiler = new Compiler(master.ids);
   const ring = new UpdateRing(UpdateRing.alloc((bytes) => new ArrayBuffer(bytes), 1 << 14));
   let settings = options;
   let inBatch = false;
@@ -316,20 +318,15 @@ export function createBench(options: BenchOptions = {}): HostBench {
         isCaptured: settings.captured?.includes(name) ?? false,
       });
       const here = bench.view.pods.filter((pod) => pod.spec.nodeName === (options.node ?? 'node1'));
-      const { image, problems } = compile(
-        {
-          view: bench.view,
-          node: options.node ?? 'node1',
-          host: open('pw0', 1),
-          tunnel: open('vxlan', 2),
-          pods: new Map(
-            here.map((pod, i) => [`default/${pod.metadata.name}`, open(pod.metadata.name, i + 3)]),
-          ),
-        },
-        master.ids,
-      );
+      const { parts, problems } = compiler.update({
+        view: bench.view,
+        node: options.node ?? 'node1',
+        host: open('pw0', 1),
+        tunnel: open('vxlan', 2),
+        pods: new Map(here.map((pod, i) => [`default/${pod.metadata.name}`, open(pod.metadata.name, i + 3)])),
+      });
       if (problems.length > 0) throw new Error(problems.join('; '));
-      const plan = master.plan(image);
+      const plan = master.plan(parts);
       ring.write(plan.changes);
       ring.apply(dp.statics);
       master.seen(plan);

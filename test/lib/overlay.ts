@@ -254,7 +254,7 @@ export class Overlay {
       lab: this.#lab,
       namespaces: [],
       nodes: this.hosts.map((host) => host.node),
-      pods: this.#pods,
+      pods: [...this.#pods],
       services: [],
       endpointSlices: [],
       endpoints: [],

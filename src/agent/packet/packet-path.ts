@@ -11,7 +11,8 @@
 import type { Logger } from 'pino';
 import { labSpec } from '../../api/lab.js';
 import type { ClusterView, Lab, Node, Pod } from '../../api/types.js';
-import { compile, podMtu, type OpenPort } from '../../compile/compile.js';
+import { podMtu, type OpenPort } from '../../compile/compile.js';
+import { Compiler } from '../../compile/compiler.js';
 import { REASONS } from '../../dataplane/verdict.js';
 import { MasterCopy } from '../../compile/master-copy.js';
 import { nodeAddresses } from '../../compile/node-addresses.js';
@@ -106,6 +107,7 @@ export async function startPacketPath(options: PacketPathOptions): Promise<Packe
   });
 
   const master = new MasterCopy(CAPACITIES);
+  const compiler = new Compiler(master.ids);
   const pods = new Map<string, PodPort>();
   let view: ClusterView = {
     lab: options.lab,
@@ -131,19 +133,16 @@ export async function startPacketPath(options: PacketPathOptions): Promise<Packe
     (publishing = publishing
       .catch(() => undefined)
       .then(async () => {
-        const { image, problems: found } = compile(
-          {
-            view,
-            node: name,
-            host: openPort(host, isHostCaptured),
-            tunnel: { handle: tunnel.receiver.fd, offload: 0, isCaptured: isTunnelCaptured },
-            pods: new Map([...pods].map(([key, port]) => [key, openPort(port.tap, port.isCaptured)])),
-          },
-          master.ids,
-        );
+        const { parts, problems: found } = compiler.update({
+          view,
+          node: name,
+          host: openPort(host, isHostCaptured),
+          tunnel: { handle: tunnel.receiver.fd, offload: 0, isCaptured: isTunnelCaptured },
+          pods: new Map([...pods].map(([key, port]) => [key, openPort(port.tap, port.isCaptured)])),
+        });
         problems.set('compile', [...found]);
-        const plan = master.plan(image);
-        await worker.update(plan.changes);
+        const plan = master.plan(parts);
+        await worker.update(plan.changes, plan.cuts);
         master.seen(plan);
       }));
 

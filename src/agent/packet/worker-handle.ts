@@ -21,6 +21,8 @@ import { CONTROL_WORDS, STOP, TURNS, type FromWorker, type ToWorker, type Worker
 
 /** Words of the update ring: a transaction of 100 000 rows fits. */
 const RING_WORDS = 1 << 20;
+/** More than that waits for the worker's next turn, which packets are waiting for too. */
+const TRANSACTION_WORDS = RING_WORDS / 4;
 /** A worker that takes no update for so long hangs. */
 export const HANG_MS = 2000;
 
@@ -123,9 +125,17 @@ export class WorkerHandle {
     eventfd.signal(this.#wake);
   }
 
-  /** Send rows that changed; resolves when the worker has put them. */
-  async update(changes: readonly RowChange[]): Promise<void> {
-    if (changes.length === 0) return;
+  /**
+   * Send rows that changed; resolves when the worker has put them. They are one transaction, unless they are more than the ring
+   * takes at once: then several.
+   *
+   * @param cuts  places in `changes` before which a transaction may end, in order
+   */
+  async update(changes: readonly RowChange[], cuts: readonly number[] = []): Promise<void> {
+    for (const [from, to] of transactions(changes, cuts)) await this.#send(changes.slice(from, to));
+  }
+
+  async #send(changes: readonly RowChange[]): Promise<void> {
     let mark = this.#ring.write(changes);
     while (mark === undefined) {
       // The ring is full of what the worker has not seen yet: its next turn empties it.
@@ -194,4 +204,26 @@ export class WorkerHandle {
     this.#release(() => true);
     close(this.#wake);
   }
+}
+
+/** Where to cut changes into transactions of at most {@link TRANSACTION_WORDS}, by the places where they may be cut. */
+function* transactions(
+  changes: readonly RowChange[],
+  cuts: readonly number[],
+): Generator<[from: number, to: number]> {
+  let from = 0;
+  let end = 0;
+  let words = 0;
+  for (const cut of [...cuts, changes.length]) {
+    let more = 0;
+    for (let i = end; i < cut; i++) more += 1 + changes[i]!.words.length;
+    if (words + more > TRANSACTION_WORDS && end > from) {
+      yield [from, end];
+      from = end;
+      words = 0;
+    }
+    words += more;
+    end = cut;
+  }
+  if (end > from) yield [from, end];
 }

@@ -74,14 +74,18 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
     if (before > 0 && troubles.size === 0) log.info('The server answers again');
   };
 
-  /** A list that stays up to date. */
+  /** A list that stays up to date, and is the very same one while nothing in it has changed. */
   const follow = <T extends ApiObject>(kind: Kind<T>): (() => T[]) => {
+    let list: T[] | undefined;
     const informer = createInformer<T>(client, kind, {
-      changed: schedule,
+      changed() {
+        list = undefined;
+        schedule();
+      },
       trouble: (error) => trouble(kind.plural, error),
     });
     informers.push(informer as unknown as Informer<never>);
-    return () => [...informer.items.values()];
+    return () => (list ??= [...informer.items.values()]);
   };
 
   const sendNode = async (said: Node): Promise<void> => {

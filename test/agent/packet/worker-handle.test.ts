@@ -45,6 +45,25 @@ t.test('an update resolves when the worker has put it', async (t) => {
   t.notOk(ports.isUsed(1));
 });
 
+t.test('an update larger than the ring arrives in several transactions, cut where it may be', async (t) => {
+  const handle = await WorkerHandle.start({ notice: t.fail, fatal: t.fail });
+  t.teardown(() => handle.close());
+  const { services } = handle.tables;
+  const table = STATIC_NAMES.indexOf('services');
+  const count = 120_000;
+  const changes = Array.from({ length: count }, (_, i) => {
+    const words = new Int32Array(services.columnNames.length);
+    words[0] = 1;
+    words[services.columnNames.indexOf('a3')] = i + 1;
+    return { table, row: i + 1, words };
+  });
+  t.ok(changes.length * (1 + changes[0]!.words.length) > 1 << 20, 'more than the ring holds');
+  const cuts = Array.from({ length: count / 100 }, (_, i) => (i + 1) * 100);
+  await handle.update(changes, cuts);
+  t.equal(services.find(0, 0, 0, 0, 1, 0), 1);
+  t.equal(services.find(0, 0, 0, 0, count, 0), count);
+});
+
 t.test('a process whose packet worker hangs ends itself by SIGKILL', async (t) => {
   const result = runSync([process.execPath, WORKER_CHILD, 'hang', `${t.testdir()}/fifo`]);
   t.equal(result.signal ?? result.status, 'SIGKILL');

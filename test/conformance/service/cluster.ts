@@ -314,7 +314,7 @@ export class Cluster {
     for (const service of services)
       if (wantsHealthPort(service)) this.#healthPorts.set(keyOf(service), service.spec.healthCheckNodePort!);
     this.#counts = new Map(
-      nodes.map(({ metadata: { name } }) => [name, localEndpoints(endpointSlices, name)]),
+      nodes.map(({ metadata: { name } }) => [name, localEndpoints(services, endpointSlices, name)]),
     );
     for (const { metadata } of nodes)
       for (const [key, port] of this.#healthPorts)
