@@ -2,11 +2,12 @@
  * Objects for verbs that answer questions: from files, each checked for its shape only, or from a running lab.
  */
 import { DEFAULT_NAMESPACE } from '../api/defaults.js';
-import { KINDS, kindOf } from '../api/kinds.js';
+import { kindOf } from '../api/kinds.js';
 import { checkSchema } from '../api/schema.js';
 import type { ApiObject } from '../api/types.js';
 import { createClient } from '../client/client.js';
 import { ManifestError, type Located } from '../client/manifest.js';
+import { PACKET_KINDS } from '../explain/view.js';
 import { pickLab, serverSocketOf } from './pick-lab.js';
 import type { Io } from './verb.js';
 
@@ -19,7 +20,7 @@ export function takeObjects(located: readonly Located[], io: Io): ApiObject[] {
   const taken: ApiObject[] = [];
   for (const one of located) {
     const kind = kindOf(one.object);
-    if (!kind) {
+    if (!kind || !PACKET_KINDS.includes(kind)) {
       io.stderr.write(`note: ${one.file}:${one.line}: ${one.object.kind} has no say in this, left out\n`);
       continue;
     }
@@ -34,9 +35,9 @@ export function takeObjects(located: readonly Located[], io: Io): ApiObject[] {
   return taken;
 }
 
-/** All objects of a running lab. */
+/** The same of a running lab. */
 export async function objectsOfLab(lab: string | undefined): Promise<ApiObject[]> {
   const client = createClient({ socketPath: serverSocketOf(pickLab(lab)) });
-  const lists = await Promise.all(KINDS.map((kind) => client.list<ApiObject>(kind)));
+  const lists = await Promise.all(PACKET_KINDS.map((kind) => client.list<ApiObject>(kind)));
   return lists.flatMap(({ items }) => items);
 }

@@ -6,6 +6,7 @@
  * balancer's address of no pool.
  */
 import { withDefaults } from '../api/defaults.js';
+import { ENDPOINT_SLICE, ENDPOINTS, LAB, NAMESPACE, NODE, POD, SERVICE, type Kind } from '../api/kinds.js';
 import { labSpec } from '../api/lab.js';
 import { nodeAddress } from '../api/node.js';
 import {
@@ -24,6 +25,9 @@ import {
 import { nodeAddresses } from '../compile/node-addresses.js';
 import { settle } from '../control/reconcile.js';
 import { formatMac } from '../wire/address.js';
+
+/** Kinds of which objects have a say in what becomes of a packet. */
+export const PACKET_KINDS: readonly Kind[] = [LAB, NAMESPACE, NODE, POD, SERVICE, ENDPOINT_SLICE, ENDPOINTS];
 
 /** @param objects  that fit their schemas; of kinds that packets do not care about they are left out */
 export function viewOf(objects: readonly ApiObject[]): ClusterView {
