@@ -11,7 +11,7 @@
 import type { RequestListener } from 'node:http';
 import { labSpec } from '../api/defaults.js';
 import { nodeAddress } from '../api/node.js';
-import type { ClusterView, Pod, PodStatus } from '../api/types.js';
+import { NODE_STARTING, type ClusterView, type Pod, type PodStatus } from '../api/types.js';
 import { podMtu } from '../compile/compile.js';
 import { nodeAddresses } from '../compile/node-addresses.js';
 import type { Offload } from '../sys/tap.js';
@@ -149,7 +149,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       );
 
     facts.underlay = underlay;
-    const starting = { reason: 'AgentStarting', message: 'The agent starts' };
+    const starting = { reason: NODE_STARTING, message: 'The agent starts' };
     reportNode(starting);
     const podCidr = await fromView(
       `a pod CIDR for node "${node}"`,

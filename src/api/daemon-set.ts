@@ -71,7 +71,7 @@ export const DAEMON_SET: Kind<DaemonSet> = {
     column('Selector', ({ spec }) => formatLabelSelector(spec.selector), { priority: 1 }),
   ],
   selectable: [],
-  hasEffect: false,
+  hasEffect: true,
   defaults({ spec }) {
     spec.updateStrategy ??= {};
     spec.updateStrategy.type ||= 'RollingUpdate';

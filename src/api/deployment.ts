@@ -71,7 +71,7 @@ export const DEPLOYMENT: Kind<Deployment> = {
     column('Selector', ({ spec }) => formatLabelSelector(spec.selector), { priority: 1 }),
   ],
   selectable: [],
-  hasEffect: false,
+  hasEffect: true,
   defaults({ spec }) {
     spec.replicas ??= 1;
     spec.strategy ??= {};

@@ -22,6 +22,17 @@ export function equal(a: unknown, b: unknown): boolean {
   return true;
 }
 
+/** JSON text that is the same for values that are {@link equal}. */
+export function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (!isMap(value)) return JSON.stringify(value ?? null);
+  const entries = Object.keys(value)
+    .filter((key) => value[key] !== undefined)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`);
+  return `{${entries.join(',')}}`;
+}
+
 /**
  * Apply a JSON merge patch: maps merge, null removes, everything else replaces. RFC 7386 §2.
  *

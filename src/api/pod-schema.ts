@@ -5,6 +5,7 @@
  * Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/; merge keys from the
  * patchMergeKey tags of k8s.io/api/core/v1.
  */
+import { AFFINITY, TOLERATIONS, TOPOLOGY_SPREAD } from './pod-scheduling-schema.js';
 import {
   ANY,
   BOOLEAN,
@@ -208,7 +209,7 @@ const VOLUMES: Schema = {
 export const POD_SPEC = object(
   {
     activeDeadlineSeconds: INT64,
-    affinity: ANY,
+    affinity: AFFINITY,
     automountServiceAccountToken: BOOLEAN,
     containers: CONTAINERS,
     dnsConfig: object({
@@ -252,10 +253,8 @@ export const POD_SPEC = object(
     shareProcessNamespace: BOOLEAN,
     subdomain: STRING,
     terminationGracePeriodSeconds: INT64,
-    tolerations: listOf(
-      object({ key: STRING, operator: STRING, value: STRING, effect: STRING, tolerationSeconds: INT64 }),
-    ),
-    topologySpreadConstraints: listOf(ANY, 'topologyKey'),
+    tolerations: TOLERATIONS,
+    topologySpreadConstraints: TOPOLOGY_SPREAD,
     volumes: VOLUMES,
     workloadRef: ANY,
   },

@@ -19,6 +19,7 @@ import {
   checkUnique,
 } from './rules.js';
 import { objectSchema } from './schema.js';
+import { tolerateOutages } from './taints.js';
 import type { Container, ContainerPort, Pod, PodSpec } from './types.js';
 
 /** How long a pod's programs have between SIGTERM and SIGKILL, unless the pod says otherwise. */
@@ -107,6 +108,7 @@ export const POD: Kind<Pod> = {
       : []),
   ],
   prepareCreate(pod) {
+    tolerateOutages(pod.spec);
     pod.status = { phase: 'Pending' };
   },
   prepareStatus(next, old) {

@@ -55,7 +55,7 @@ export const REPLICA_SET: Kind<ReplicaSet> = {
     column('Selector', ({ spec }) => formatLabelSelector(spec.selector), { priority: 1 }),
   ],
   selectable: ['status.replicas'],
-  hasEffect: false,
+  hasEffect: true,
   defaults({ spec }) {
     spec.replicas ??= 1;
     if (spec.template) defaultTemplate(spec.template);

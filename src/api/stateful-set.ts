@@ -76,7 +76,7 @@ export const STATEFUL_SET: Kind<StatefulSet> = {
     ...TEMPLATE_COLUMNS,
   ],
   selectable: [],
-  hasEffect: false,
+  hasEffect: true,
   defaults({ spec }) {
     spec.replicas ??= 1;
     spec.podManagementPolicy ||= 'OrderedReady';

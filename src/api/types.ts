@@ -8,10 +8,12 @@
 import type { ApiObject, Condition, ObjectReference } from './object-meta.js';
 import type { ConfigMap, Secret } from './plain-types.js';
 import type { EnvFromSource, EnvVar, Volume, VolumeMount } from './pod-volume-types.js';
+import type { Affinity, Taint, Toleration, TopologySpreadConstraint } from './scheduling-types.js';
 
 export type * from './object-meta.js';
 export type * from './plain-types.js';
 export type * from './pod-volume-types.js';
+export type * from './scheduling-types.js';
 export type * from './workload-types.js';
 
 export interface Namespace extends ApiObject {
@@ -26,6 +28,7 @@ export interface Node extends ApiObject {
     podCIDR?: string;
     podCIDRs?: string[];
     unschedulable?: boolean;
+    taints?: Taint[];
   };
   status?: {
     addresses?: { type: 'InternalIP' | 'ExternalIP' | 'Hostname'; address: string }[];
@@ -149,6 +152,12 @@ export interface PodSpec {
   /** Whether containers get variables of their namespace's Services; yes when left out. */
   enableServiceLinks?: boolean;
   nodeSelector?: Record<string, string>;
+  affinity?: Affinity;
+  tolerations?: Toleration[];
+  topologySpreadConstraints?: TopologySpreadConstraint[];
+  /** The headless Service under which the pod has a name. */
+  subdomain?: string;
+  schedulerName?: string;
 }
 
 export interface PodStatus {
@@ -334,6 +343,8 @@ export const AGENT_ANNOTATION = 'podwire.dev/agent';
 
 /** How an agent names itself in `user-agent`, its node's name behind it. */
 export const AGENT_USER = 'podwire-agent/';
+/** Reason of a node's Ready condition while its agent starts. */
+export const NODE_STARTING = 'AgentStarting';
 /** Reason of a node's Ready condition when the server has lost its agent. */
 export const NODE_LOST = 'NodeStatusUnknown';
 

@@ -3,6 +3,17 @@
  */
 import type { ApiObject } from '../api/types.js';
 
+/** A word for people about an object, which becomes an Event. */
+export interface Note {
+  readonly about: ApiObject;
+  readonly type: 'Normal' | 'Warning';
+  /** One word in CamelCase. */
+  readonly reason: string;
+  readonly message: string;
+  /** Which of Kubernetes' controllers says so: `deployment-controller`. */
+  readonly component: string;
+}
+
 /** What shall happen to one object. */
 export interface Change {
   /**
@@ -11,4 +22,6 @@ export interface Change {
    */
   readonly type: 'create' | 'update' | 'delete' | 'remove';
   readonly object: ApiObject;
+  /** To be told when the change was carried out. */
+  readonly notes?: readonly Note[];
 }

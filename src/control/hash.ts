@@ -25,3 +25,7 @@ export function hashSuffix(text: string): string {
   }
   return suffix;
 }
+
+/** A string of letters that spell no word for each of another string. k8s.io/apimachinery, SafeEncodeString. */
+export const encodeSafely = (text: string): string =>
+  [...text].map((char) => ALPHABET[char.charCodeAt(0) % ALPHABET.length]!).join('');

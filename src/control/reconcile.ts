@@ -3,82 +3,83 @@
  * The server runs it on every change; an agent that has only files runs it by itself ({@link settle}).
  *
  * Level-triggered: the same view gives the same changes, and no changes when all is well. Everything is decided in the
- * order of creation, see `order.ts`. Not here yet: node health, owners.
+ * order of creation, see `order.ts`.
  */
 import { withDefaults } from '../api/defaults.js';
-import { equal } from '../api/json.js';
-import { isExternalNode, nodeAddress } from '../api/node.js';
-import { isTerminal } from '../api/pod.js';
 import { isExternalName } from '../api/service-type.js';
 import { keyOf, SERVICE_NAME } from '../api/types.js';
-import type { ApiObject, ClusterView, Node, Pod } from '../api/types.js';
-import { formatCidr, formatIpv4, parseIpv4, type Cidr } from '../wire/address.js';
+import type { ApiObject, ClusterView } from '../api/types.js';
+import { Agenda } from './agenda.js';
 import type { Change } from './change.js';
-import { withCondition } from './conditions.js';
 import { packSlices } from './endpoint-slices.js';
 import { mirrorGroups, mirrorTemplate } from './endpoints.js';
-import { inCreationOrder } from './order.js';
+import { forgetEvents } from './events.js';
+import { collectGarbage } from './garbage.js';
+import { nodeLeases, reconcileNodePods, withHealth } from './node-health.js';
+import { wantedNode } from './nodes.js';
 import { assignPodCidrs } from './pod-cidrs.js';
-import { AddressPool } from './pod-addresses.js';
-import { emptySeat, schedule, sit, type Seat } from './schedule.js';
+import { reconcilePods } from './pods.js';
 import { reconcileServices, type ServiceOptions } from './services.js';
 import { objectsOf, type ControlView } from './view.js';
+import { reconcileWorkloads } from './workloads.js';
 
 export type { Change } from './change.js';
 
 const FROM_REPORTS: ServiceOptions = { assumesReady: false, keeps: new Set() };
 
+/** What a run of control comes to. */
+export interface Decision {
+  /** Each object at most once. */
+  readonly changes: Change[];
+  /** When to look again though nothing has changed, in milliseconds since 1970. */
+  readonly again: number | undefined;
+}
+
 /**
  * Compare what is with what should be.
  *
- * @param view   all objects, with their defaults
- * @param now    milliseconds since 1970, for timestamps only
- * @param _seed  for names that shall look random; nothing draws from it yet
+ * @param view  objects with their defaults; all there are, or, without `others`, those that a host needs
+ * @param now   milliseconds since 1970
+ * @param seed  for names that shall look random: another one for every state of the objects
  * @param services  how to take what is not known of endpoints
- * @returns      the changes, each object at most once; the view is unchanged
+ * @returns     what to do; the view is unchanged
  */
-export function reconcile(
+export function decide(
   view: ControlView,
   now: number,
-  _seed: number,
+  seed: number,
   services: ServiceOptions = FROM_REPORTS,
-): Change[] {
-  const changes: Change[] = [];
+): Decision {
+  const agenda = new Agenda(now, seed);
   const cidrs = assignPodCidrs(view.lab, view.nodes);
+  const leases = nodeLeases(view.leases ?? []);
   const nodes = view.nodes.map((node) => {
-    const wanted = wantedNode(node, cidrs.get(node.metadata.name), now);
-    if (wanted !== node) changes.push({ type: 'update', object: wanted });
+    const { name } = node.metadata;
+    const wanted = withHealth(wantedNode(node, cidrs.get(name), now), leases.get(name), agenda);
+    if (wanted !== node) agenda.update(wanted);
     return wanted;
   });
-  const ending = endNamespaces(view);
-  const leaving = new Set(ending.map((change) => change.object));
-  return changes.concat(
-    ending,
-    reconcilePods(nodes, cidrs, view.pods, leaving, now),
-    reconcileServices(view, now, services).filter(({ object }) => !leaving.has(object)),
-  );
+  agenda.add(endNamespaces(view));
+  reconcileWorkloads(view, endingNamespaces(view), agenda);
+  if (view.others) collectGarbage(objectsOf(view), agenda);
+  forgetEvents(view.events ?? [], agenda);
+  reconcileNodePods(nodes, view.pods, agenda);
+  const pods = view.pods.map((pod) => agenda.latest(pod));
+  const labels = new Map(view.namespaces.map(({ metadata }) => [metadata.name, metadata.labels ?? {}]));
+  const labelsOf = (namespace: string): Record<string, string> => labels.get(namespace) ?? {};
+  agenda.add(reconcilePods(nodes, cidrs, pods, (pod) => agenda.isLeaving(pod), labelsOf, now));
+  agenda.add(reconcileServices(view, now, services));
+  return { changes: agenda.changes, again: agenda.again };
 }
 
-function wantedNode(node: Node, cidr: Cidr | undefined, now: number): Node {
-  let wanted = node;
-  const text = cidr && formatCidr(cidr);
-  if (text && node.spec?.podCIDR !== text) {
-    const others = (node.spec?.podCIDRs ?? []).filter((other) => other.includes(':'));
-    wanted = { ...wanted, spec: { ...wanted.spec, podCIDR: text, podCIDRs: [text, ...others] } };
-  }
-  if (!isExternalNode(node)) return wanted;
-  if (!wanted.spec?.unschedulable) wanted = { ...wanted, spec: { ...wanted.spec, unschedulable: true } };
-  return withCondition(
-    wanted,
-    {
-      type: 'Ready',
-      status: 'True',
-      reason: 'ExternalHost',
-      message: 'This host has no agent; it is reached over the overlay by its annotations',
-    },
-    now,
+/** The changes of {@link decide}. */
+export const reconcile = (...parameters: Parameters<typeof decide>): Change[] =>
+  decide(...parameters).changes;
+
+const endingNamespaces = ({ namespaces }: ControlView): Set<string> =>
+  new Set(
+    namespaces.flatMap(({ metadata }) => (metadata.deletionTimestamp === undefined ? [] : metadata.name)),
   );
-}
 
 /** A namespace that is being deleted takes along what is in it, and goes when that is gone. */
 function endNamespaces(view: ControlView): Change[] {
@@ -92,99 +93,6 @@ function endNamespaces(view: ControlView): Change[] {
       .filter((object) => !object.metadata.deletionTimestamp)
       .map((object) => ({ type: 'delete', object }));
   });
-}
-
-function reconcilePods(
-  nodes: readonly Node[],
-  cidrs: ReadonlyMap<string, Cidr>,
-  pods: readonly Pod[],
-  leaving: ReadonlySet<ApiObject>,
-  now: number,
-): Change[] {
-  const changes: Change[] = [];
-  const byName = new Map(nodes.map((node) => [node.metadata.name, node]));
-  const pools = new Map([...cidrs].map(([name, cidr]) => [name, new AddressPool(cidr)]));
-  const seats = new Map(
-    nodes.map((node): [string, Seat] => {
-      const pool = pools.get(node.metadata.name);
-      return [node.metadata.name, emptySeat(node, () => pool !== undefined && !pool.isFull)];
-    }),
-  );
-
-  const ordered = inCreationOrder(pods).filter((pod) => {
-    // A pod that had an address outlived its node.
-    if (!pod.spec.nodeName || byName.has(pod.spec.nodeName) || !pod.status?.podIP) return true;
-    if (leaving.has(pod)) return false;
-    changes.push({ type: 'remove', object: pod });
-    return false;
-  });
-  // First what is set, in the order of age, so that a younger pod never takes an older one's address.
-  const holders = new Set<Pod>();
-  for (const pod of ordered) {
-    const { nodeName } = pod.spec;
-    if (!nodeName) continue;
-    const seat = seats.get(nodeName);
-    if (seat && !isTerminal(pod)) sit(seat, pod);
-    const word = parseIpv4(pod.status?.podIP ?? '');
-    if (!pod.spec.hostNetwork && word !== undefined && pools.get(nodeName)?.claim(word)) holders.add(pod);
-  }
-  const list = [...seats.values()];
-  for (const pod of ordered) {
-    if (isTerminal(pod) || leaving.has(pod)) continue;
-    let wanted = pod;
-    if (!pod.spec.nodeName) {
-      if (pod.metadata.deletionTimestamp) continue;
-      const placement = schedule(pod, list);
-      if ('why' in placement) {
-        wanted = withCondition(wanted, { ...UNSCHEDULABLE, message: placement.why }, now);
-        if (wanted !== pod) changes.push({ type: 'update', object: wanted });
-        continue;
-      }
-      sit(seats.get(placement.node)!, pod);
-      wanted = { ...wanted, spec: { ...wanted.spec, nodeName: placement.node } };
-    }
-    const node = byName.get(wanted.spec.nodeName!);
-    if (node && !isExternalNode(node)) {
-      wanted = withCondition(wanted, SCHEDULED, now);
-      wanted = withAddress(wanted, node, pools.get(node.metadata.name), holders.has(pod), now);
-    }
-    if (wanted !== pod) changes.push({ type: 'update', object: wanted });
-  }
-  return changes;
-}
-
-const SCHEDULED = { type: 'PodScheduled', status: 'True' } as const;
-const UNSCHEDULABLE = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable' } as const;
-const NO_ADDRESS = { type: 'PodReadyToStartContainers', status: 'False', reason: 'NoAddress' } as const;
-
-function withAddress(
-  pod: Pod,
-  node: Node,
-  pool: AddressPool | undefined,
-  isHolder: boolean,
-  now: number,
-): Pod {
-  const hostIP = pod.status?.hostIP ?? nodeAddress(node);
-  let podIP = pod.status?.podIP;
-  if (pod.spec.hostNetwork) podIP = nodeAddress(node);
-  else if (!isHolder) {
-    const word = pool?.allocate();
-    podIP = word === undefined ? undefined : formatIpv4(word);
-  }
-  if (podIP === undefined) {
-    const prefix = pool ? ` left in ${formatCidr(pool.cidr)}` : ': the node has no pod CIDR';
-    const message = pod.spec.hostNetwork
-      ? `Node "${node.metadata.name}" has no address yet`
-      : `Node "${node.metadata.name}" has no address for a pod${prefix}`;
-    const status = { ...pod.status };
-    delete status.podIP;
-    delete status.podIPs;
-    const bare = pod.status?.podIP === undefined ? pod : { ...pod, status };
-    return withCondition(bare, { ...NO_ADDRESS, message }, now);
-  }
-  const conditions = pod.status?.conditions?.filter((condition) => condition.reason !== NO_ADDRESS.reason);
-  const status = { ...pod.status, conditions, podIP, podIPs: [{ ip: podIP }], hostIP };
-  return equal(status, pod.status) ? pod : { ...pod, status };
 }
 
 /** Rounds after which a view must have come to rest; each kind of decision needs one. */

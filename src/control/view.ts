@@ -3,22 +3,48 @@
  * for empty.
  */
 import {
+  CONTROLLER_REVISION,
+  DAEMON_SET,
+  DEPLOYMENT,
   ENDPOINT_SLICE,
   ENDPOINTS,
+  EVENT,
   KINDS,
   LAB,
+  LEASE,
   NAMESPACE,
   NODE,
   POD,
+  REPLICA_SET,
   SERVICE,
   SERVICE_ACCOUNT,
+  STATEFUL_SET,
   type Kind,
 } from '../api/kinds.js';
-import type { ApiObject, ClusterView, Lab, ServiceAccount } from '../api/types.js';
+import type {
+  ApiObject,
+  ClusterView,
+  ControllerRevision,
+  DaemonSet,
+  Deployment,
+  Event,
+  Lab,
+  Lease,
+  ReplicaSet,
+  ServiceAccount,
+  StatefulSet,
+} from '../api/types.js';
 
 /** Kinds that control reads, and agents need not. */
 export interface ControlLists {
   serviceAccounts: readonly ServiceAccount[];
+  deployments: readonly Deployment[];
+  replicaSets: readonly ReplicaSet[];
+  statefulSets: readonly StatefulSet[];
+  daemonSets: readonly DaemonSet[];
+  controllerRevisions: readonly ControllerRevision[];
+  leases: readonly Lease[];
+  events: readonly Event[];
   /** Objects of all kinds of which control knows no more than where they are and who owns them. */
   others: readonly ApiObject[];
 }
@@ -34,6 +60,13 @@ const LISTS = {
   endpointSlices: ENDPOINT_SLICE,
   endpoints: ENDPOINTS,
   serviceAccounts: SERVICE_ACCOUNT,
+  deployments: DEPLOYMENT,
+  replicaSets: REPLICA_SET,
+  statefulSets: STATEFUL_SET,
+  daemonSets: DAEMON_SET,
+  controllerRevisions: CONTROLLER_REVISION,
+  leases: LEASE,
+  events: EVENT,
 } as const satisfies Partial<Record<keyof ControlView, Kind>>;
 
 const OTHERS = KINDS.filter((kind) => kind !== LAB && !Object.values<Kind>(LISTS).includes(kind));

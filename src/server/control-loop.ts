@@ -1,25 +1,29 @@
 /**
  * The loop that feeds control: whatever changes, look at everything once and write what should be.
  *
- * Changes that come together are looked at together. A write that finds its object changed is dropped: whoever changed
+ * Changes that come together are looked at together. When control says that time alone will change something (a pod will
+ * count as available, a deadline passes) it is asked again then. A write that finds its object changed is dropped: whoever changed
  * it has brought the loop round again. A store that cannot be written to (a full disk) is tried again after a second.
  */
 import type { Logger } from 'pino';
 import { ApiError } from '../api/error.js';
-import { KINDS, LAB, type Kind } from '../api/kinds.js';
-import type { ApiObject, Lab } from '../api/types.js';
+import { EVENT, KINDS, LAB, LEASE, type Kind } from '../api/kinds.js';
+import type { ApiObject, Lab, Lease } from '../api/types.js';
 import { reconcileApiService } from '../control/api-service.js';
 import { compareCreation } from '../control/order.js';
-import { reconcile } from '../control/reconcile.js';
+import { decide } from '../control/reconcile.js';
 import { reconcileServiceAccounts } from '../control/service-accounts.js';
 import { ServiceMemo } from '../control/service-memo.js';
 import { controlView } from '../control/view.js';
+import { EventRecorder } from './event-recorder.js';
 import { prefixOf, REGISTRY } from './registry/place.js';
 import type { Registry } from './registry/registry.js';
 import { DEFAULT_LAB } from './registry/stored-objects.js';
 import { StoreError } from './store/store.js';
 
 const RETRY_MS = 1000;
+/** A timer's longest delay; sooner than wanted does no harm. */
+const LONGEST_MS = 3_600_000;
 
 export interface ControlLoop {
   /** Stop; resolves when the last write is done. */
@@ -42,16 +46,21 @@ export async function startControlLoop(
     const found = prefixes.find(({ prefix }) => key.startsWith(prefix));
     return found && objects.get(found.kind);
   };
+  /** Kinds that are written often, and of which only the end gives control something to do. */
+  const quiet = [EVENT, LEASE].map((kind) => prefixOf({ kind, namespace: undefined }));
+  const isQuiet = (key: string): boolean => quiet.some((prefix) => key.startsWith(prefix));
   for (const { kind } of prefixes) objects.set(kind, new Map());
   const { items, revision } = await store.range(REGISTRY);
-  for (const item of items) mapAt(item.key)?.set(item.key, registry.objects.decode(item));
+  for (const item of items) mapAt(item.key)?.set(item.key, seen(registry.objects.decode(item)));
 
+  const recorder = new EventRecorder(registry, log);
   const memo = new ServiceMemo();
   let isDirty = true;
   let isRunning = false;
   let isClosed = false;
   let turn: NodeJS.Immediate | undefined;
   let retry: NodeJS.Timeout | undefined;
+  let alarm: NodeJS.Timeout | undefined;
   let idle = (): void => {};
 
   const list = (kind: Kind): ApiObject[] => [...objects.get(kind)!.values()];
@@ -61,15 +70,17 @@ export async function startControlLoop(
     while (isDirty && !isClosed) {
       isDirty = false;
       const now = controlView(lab(), list);
-      const changes = [
-        ...reconcile(now, Date.now(), 0, { assumesReady: false, keeps: new Set(), memo }),
-        ...reconcileApiService(now),
-        ...reconcileServiceAccounts(now),
-      ];
+      const services = { assumesReady: false, keeps: new Set<string>(), memo };
+      const decision = decide(now, Date.now(), store.revision, services);
+      wakeAt(decision.again);
+      const changes = [...decision.changes, ...reconcileApiService(now), ...reconcileServiceAccounts(now)];
       // Together, so that they are one flush to disk.
       const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));
-      for (const result of results) {
-        if (result.status === 'fulfilled') continue;
+      for (const [i, result] of results.entries()) {
+        if (result.status === 'fulfilled') {
+          if (result.value) recorder.record(changes[i]!.notes ?? []);
+          continue;
+        }
         const error: unknown = result.reason;
         if (error instanceof StoreError) {
           log.error({ err: error }, 'control could not write; it tries again');
@@ -83,6 +94,10 @@ export async function startControlLoop(
         } else throw error;
       }
     }
+  };
+  const wakeAt = (again: number | undefined): void => {
+    clearTimeout(alarm);
+    alarm = setTimeout(wake, Math.min(Math.max((again ?? Infinity) - Date.now(), 0), LONGEST_MS));
   };
   const wake = (): void => {
     isDirty = true;
@@ -106,10 +121,10 @@ export async function startControlLoop(
     events: (events) => {
       for (const { key, current } of events) {
         const map = mapAt(key);
-        if (current) map?.set(key, registry.objects.decode(current));
+        if (current) map?.set(key, seen(registry.objects.decode(current)));
         else map?.delete(key);
       }
-      wake();
+      if (events.some(({ key, current }) => !current || !isQuiet(key))) wake();
     },
     failed: fatal,
   });
@@ -121,7 +136,21 @@ export async function startControlLoop(
       watch.close();
       clearImmediate(turn);
       clearTimeout(retry);
+      clearTimeout(alarm);
       if (isRunning) await new Promise<void>((resolve) => (idle = resolve));
+      await recorder.close();
     },
   };
+}
+
+/**
+ * An object as control shall see it: a Lease is renewed when we see it renewed, by our own clock. Those of its holder's
+ * host may differ, and while we did not run nobody could renew.
+ */
+function seen(object: ApiObject): ApiObject {
+  if (object.kind !== LEASE.kind) return object;
+  const { spec } = object as Lease;
+  return spec?.renewTime === undefined
+    ? object
+    : ({ ...object, spec: { ...spec, renewTime: new Date().toISOString() } } as Lease);
 }

@@ -8,7 +8,7 @@ import { ApiError } from '../../api/error.js';
 import { equal } from '../../api/json.js';
 import { CONFIG_MAP, ENDPOINT_SLICE, LAB, NAMESPACE, NODE, POD, SECRET, SERVICE } from '../../api/kinds.js';
 import type { Kind } from '../../api/kinds.js';
-import { keyOf, NODE_LOST } from '../../api/types.js';
+import { keyOf, NODE_LOST, NODE_STARTING } from '../../api/types.js';
 import type { ApiObject, Lab, Node, Pod } from '../../api/types.js';
 import type { Client } from '../../client/client.js';
 import { createInformer } from '../../client/informer.js';
@@ -16,6 +16,7 @@ import type { Informer } from '../../client/informer.js';
 import type { Logger } from '../log.js';
 import { mergeNode } from '../node-object.js';
 import { mergeStatus } from '../pods/pod-status.js';
+import { renewLease } from './lease.js';
 import { createOutbox } from './outbox.js';
 import type { ClusterSource } from './source.js';
 
@@ -45,6 +46,12 @@ const afresh = async (send: () => Promise<void>): Promise<void> => {
       if (!(error instanceof ApiError && error.reason === 'Conflict') || turn === MOST_CONFLICTS) throw error;
     }
 };
+
+/** Whether a node's agent, which says this of it, goes on. */
+const isAlive = ({ status }: Node): boolean =>
+  (status?.conditions ?? []).some(
+    ({ type, status: isTrue, reason }) => type === 'Ready' && (isTrue === 'True' || reason === NODE_STARTING),
+  );
 
 /** Watch a server. */
 export const createServerSource = (options: ServerSourceOptions): ClusterSource => {
@@ -168,6 +175,9 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
     reportNode(node) {
       lastNode = node;
       sayNode(node);
+      const { name: nodeName } = node.metadata;
+      if (isAlive(node))
+        outbox.put('lease', () => afresh(() => renewLease(client, nodeName, new Date().toISOString())));
     },
     problems: () => [
       ...new Set(troubles.values()),

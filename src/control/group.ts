@@ -1,0 +1,14 @@
+/**
+ * Lists by a key that their items share.
+ */
+
+/** @returns groups in the order in which their keys first came, items in their own order */
+export function groupBy<T, K>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group) group.push(item);
+    else groups.set(key(item), [item]);
+  }
+  return groups;
+}
