@@ -41,6 +41,8 @@ export interface AgentOptions {
   iface?: string;
   canReach?: string;
   offload: Offload;
+  /** The longest time that the packet worker looks for packets before it sleeps, in microseconds. */
+  spinUs?: number;
   source: ClusterSource;
   /** Give the server a link by which it reaches this API; absent where there is no server. */
   dial?(listener: RequestListener): Line;
@@ -192,6 +194,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       netns,
       iface: underlay.nic,
       offload: options.offload,
+      spinUs: options.spinUs,
       log: log.child({ part: 'packets' }),
       fatal: ending.fail,
     });

@@ -27,6 +27,8 @@ export type StartPacketPath = (options: {
   netns?: string;
   iface: string;
   offload: Offload;
+  /** The longest time to look for packets before sleeping, in microseconds; default 50. */
+  spinUs?: number;
   log: Logger;
   /** Called when it can go on no longer. */
   fatal(reason: string): void;

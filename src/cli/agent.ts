@@ -8,6 +8,7 @@ import { runAgent } from '../agent/agent.js';
 import { dialServer } from '../agent/api/dial.js';
 import { cleanUp } from '../agent/cleanup.js';
 import { createLogger, type Logger } from '../agent/log.js';
+import { MAX_SPIN_US, SPIN_US } from '../agent/packet/contract.js';
 import { startPacketPath } from '../agent/packet/packet-path.js';
 import { createPodRuntime } from '../agent/pods/runtime.js';
 import { preflight } from '../agent/preflight.js';
@@ -55,6 +56,11 @@ export const agent = defineVerb({
       value: OFFLOADS.join('|'),
       help: 'what kernel and NIC may do for us (default: all)',
     },
+    'spin-us': {
+      type: 'string',
+      value: 'N',
+      help: `look for packets up to N µs before sleeping, if that pays; 0: never (default: ${SPIN_US})`,
+    },
     cleanup: { type: 'boolean', help: 'remove what an agent left on this host' },
   },
   args: { min: 0, max: Number.MAX_SAFE_INTEGER },
@@ -92,6 +98,7 @@ export const agent = defineVerb({
       iface: flags.iface,
       canReach: flags['iface-can-reach'],
       offload,
+      spinUs: readSpin(flags['spin-us']),
       source,
       dial:
         flags.server === undefined
@@ -103,6 +110,12 @@ export const agent = defineVerb({
     });
   },
 });
+
+function readSpin(word: string | undefined): number | undefined {
+  if (word === undefined) return undefined;
+  if (/^\d{1,4}$/.test(word) && Number(word) <= MAX_SPIN_US) return Number(word);
+  throw new UsageError(`Unknown value "${word}" of --spin-us: expected microseconds, 0..${MAX_SPIN_US}`);
+}
 
 const isOffload = (word: string): word is Offload => (OFFLOADS as readonly string[]).includes(word);
 

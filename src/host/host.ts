@@ -126,6 +126,7 @@ export function createHost(options: HostOptions): Host {
   const egress = createEgress(dp, outbox, options.driver, options.tunnelSockets ?? 1);
   const ingest = createIngest(dp, run);
   let tapAt = 0;
+  let agedMs = -1;
 
   function run(): void {
     ingest.close();
@@ -150,6 +151,9 @@ export function createHost(options: HostOptions): Host {
       frames.reset();
       dp.now = nowMs;
       dp.counters.events[EVENT_BATCHES]!++;
+      // Ageing is for time that passes, not for packets: once a millisecond is enough.
+      if (nowMs === agedMs) return;
+      agedMs = nowMs;
       dp.fdb.age(4, nowMs);
       dp.conntrack.age(16, nowMs);
     },

@@ -30,6 +30,8 @@ export const recvmmsg = libc.func(
 export const epollCreate = libc.func('int epoll_create1(int flags)');
 export const epollCtl = libc.func('int epoll_ctl(int epfd, int operation, int fd, int64 event)');
 export const epollWait = libc.func('int epoll_wait(int epfd, int64 events, int max, int timeout)');
+export const clockGettime = libc.func('int clock_gettime(int clock, int64 time)');
+export const schedYield = libc.func('int sched_yield()');
 export const eventfd = libc.func('int eventfd(int initial, int flags)');
 
 /** What the C library said (≥ 0), or −errno where it said −1. errno is read only on failure. */

@@ -30,6 +30,11 @@ export const EVENTS = [
   'evicted',
   'icmpErrors',
   'tcpResets',
+  'waits',
+  'sleeps',
+  'spins',
+  'tapFrames',
+  'tunnelTrains',
 ] as const;
 export const EVENT_BATCHES = 0;
 export const EVENT_PASSES = 1;
@@ -42,6 +47,13 @@ export const EVENT_EVICTED = 6;
 export const EVENT_ICMP_ERRORS = 7;
 /** Resets that it began to make, which count likewise. */
 export const EVENT_TCP_RESETS = 8;
+/** Calls of epoll_wait; those of them that were allowed to sleep; times that asking again without sleeping found packets. */
+export const EVENT_WAITS = 9;
+export const EVENT_SLEEPS = 10;
+export const EVENT_SPINS = 11;
+/** Frames that TAPs gave, super-frames counted as one, and what the tunnel's receives gave, trains counted as one. */
+export const EVENT_TAP_FRAMES = 12;
+export const EVENT_TUNNEL_TRAINS = 13;
 
 export function createCounters(alloc: Alloc, ports: number, reasons: number): Counters {
   const doubles = (n: number): Float64Array => new Float64Array(alloc(n * 8));

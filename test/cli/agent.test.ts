@@ -26,6 +26,10 @@ t.test('an agent must know where its objects come from, and only one place', asy
 t.test('bad names and values are refused before anything is touched', async (t) => {
   t.match(await run('--node', 'A_b', '--objects', 'f'), { code: 2, err: /Cannot use --node "A_b": / });
   t.match(await run('--lab', '../x', '--objects', 'f'), { code: 2, err: /Cannot use --lab "..\/x": / });
+  t.match(await run('--spin-us', '1001', '--objects', 'f'), {
+    code: 2,
+    err: /Unknown value "1001" of --spin-us: expected microseconds, 0..1000/,
+  });
   t.match(await run('--offload', 'some', '--objects', 'f'), {
     code: 2,
     err: /Unknown value "some" of --offload: expected one of all, tso, none/,

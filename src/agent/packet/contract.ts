@@ -14,6 +14,10 @@ export const CONTROL_WORDS = 16;
 
 /** The worker never waits longer, so that its turns go on. */
 export const LONGEST_WAIT_MS = 1000;
+/** The longest time that the worker looks for packets before it sleeps, unless said otherwise: see waiter.ts. */
+export const SPIN_US = 50;
+/** More would only warm the room. */
+export const MAX_SPIN_US = 1000;
 
 /** Sockets that the tunnel sends from; a flow keeps to one, so its outer source port stays. */
 export const TUNNEL_SOCKETS = 4;
@@ -29,6 +33,8 @@ export interface WorkerData {
   readonly capacities: Capacities;
   /** Milliseconds since 1970 that count as 0 in the tables. */
   readonly startMs: number;
+  /** The longest time to look for packets before sleeping. */
+  readonly spinUs: number;
 }
 
 /** A tunnel's sockets: `handle` receives, the others send. Told before the port is published. */
@@ -49,7 +55,8 @@ export interface InjectMessage {
 export type ToWorker = TunnelMessage | InjectMessage;
 
 export type FromWorker =
-  | { readonly type: 'ready' }
+  /** It takes packets; `tid` is its thread as the kernel numbers it. */
+  | { readonly type: 'ready'; readonly tid: number }
   /** The update ring was read to its end. */
   | { readonly type: 'seen' }
   /** Something a person should know, once. */

@@ -40,6 +40,8 @@ export interface PacketPathOptions {
   /** The underlay's NIC. */
   iface: string;
   offload: Offload;
+  /** The longest time that the worker looks for packets before it sleeps, in microseconds; 0: it always sleeps. */
+  spinUs?: number;
   log: Logger;
   /** Called when nothing forwards packets any more. */
   fatal(reason: string): void;
@@ -88,13 +90,16 @@ export async function startPacketPath(options: PacketPathOptions): Promise<Packe
     host = own(openTap({ name: HOST_TAP, netns, offload }));
     tunnel = openTunnel({ netns, address: underlay.address, port: spec.backend.port, offload });
     tunnel.fds.forEach((fd) => fds.push(fd));
-    worker = await WorkerHandle.start({
-      notice: (text) => {
-        log.warn(text);
-        problems.set(text, [text]);
+    worker = await WorkerHandle.start(
+      {
+        notice: (text) => {
+          log.warn(text);
+          problems.set(text, [text]);
+        },
+        fatal: options.fatal,
       },
-      fatal: options.fatal,
-    });
+      { spinUs: options.spinUs },
+    );
   } catch (error) {
     closeAll();
     throw error;

@@ -7,18 +7,23 @@
  * It borrows every file descriptor from the main thread and closes none. It has no event loop: no timers, no console, no
  * await. Its clock is read once a batch. docs/threads.md tells the contract.
  */
+import { readlinkSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import * as epoll from '../../sys/epoll.js';
+import { nowUs } from '../../sys/clock.js';
 import * as eventfd from '../../sys/eventfd.js';
 import { read } from '../../sys/io.js';
 import { EPOLL_DATA, EPOLL_EVENT_SIZE } from '../../sys/layout.js';
 import { addressOf } from '../../sys/memory.js';
+import { yieldProcessor } from '../../sys/scheduler.js';
 import { DROP_PORT_SEND_FAILED, DROP_TUNNEL_SEND_FAILED } from '../../dataplane/verdict.js';
 import { BATCH, createHost, MAX_TAP_READ, type Driver } from '../../host/host.js';
 import {
+  EVENT_TAP_FRAMES,
   EVENT_TAP_READS,
   EVENT_TAP_WRITES,
   EVENT_TUNNEL_READS,
+  EVENT_TUNNEL_TRAINS,
   EVENT_TUNNEL_WRITES,
 } from '../../tables/counters.js';
 import { PORT_HOST, PORT_TUNNEL } from '../../tables/ports.js';
@@ -36,10 +41,13 @@ import {
 import { TapWriter } from './tap-writer.js';
 import { TunnelReceiver } from './tunnel-receiver.js';
 import { TunnelSender } from './tunnel-sender.js';
+import { createWaiter } from './waiter.js';
 
 /** Events of one epoll_wait, and frames read from one TAP a turn. */
 const MAX_EVENTS = 64;
 const TAP_BURST = 64;
+/** After so many readings of a single frame from a TAP the next is expected to be one too. */
+const SINGLES = 4;
 /** epoll's data for the eventfd; ports have their ids, from 1. */
 const WAKE = 0;
 
@@ -144,23 +152,49 @@ function start(): void {
     host.ingestTap(port, virtioNet.HEADER_LEN + frame.length);
   }
 
+  /** How often in a row a port had a single frame, and the turn in which it was read last. */
+  const singles = new Int32Array(ports.capacity);
+  const readIn = new Int32Array(ports.capacity);
+  let turn = 0;
+
+  /**
+   * Read what a TAP has. Where it was a single frame several times, a second read would find nothing once more: it is left
+   * out, and if there is a frame after all, epoll says so at once.
+   */
   function readTap(port: number): void {
     const fd = ports.handle[port]!;
-    for (let i = 0; i < TAP_BURST; i++) {
+    if (readIn[port] === turn - 1) singles[port] = 0;
+    readIn[port] = turn;
+    const burst = singles[port]! < SINGLES ? TAP_BURST : 1;
+    let frames = 0;
+    while (frames < burst) {
       const at = host.tapRoom();
-      if (at < 0) return;
+      if (at < 0) break;
       const len = read(fd, pool + at, MAX_TAP_READ);
       counters.events[EVENT_TAP_READS]!++;
-      if (len <= 0) return;
+      if (len <= 0) break;
       host.ingestTap(port, len);
+      frames++;
     }
+    counters.events[EVENT_TAP_FRAMES]! += frames;
+    singles[port] = frames === 1 ? singles[port]! + 1 : 0;
   }
 
-  say({ type: 'ready' });
+  const wait = createWaiter({
+    limitUs: data.spinUs,
+    longestSleepMs: LONGEST_WAIT_MS,
+    poll: (timeoutMs) => epoll.wait(epfd, eventsAddress, MAX_EVENTS, timeoutMs),
+    yieldProcessor,
+    nowUs,
+    events: counters.events,
+  });
+
+  say({ type: 'ready', tid: threadId() });
   while (Atomics.load(control, STOP) === 0) {
     control[TURNS]!++;
-    const count = epoll.wait(epfd, eventsAddress, MAX_EVENTS, LONGEST_WAIT_MS);
+    const count = wait();
     if (count < 0) throw new Error(`Cannot wait for packets: epoll_wait returned ${count}`);
+    turn = (turn + 1) | 0;
     let tunnel = 0;
     // One batch for all that is ready; the tunnel has its own, since its slots are used once a run.
     host.begin((Date.now() - data.startMs) | 0);
@@ -173,11 +207,15 @@ function start(): void {
     }
     if (tunnel !== 0) {
       counters.events[EVENT_TUNNEL_READS]!++;
-      receiver.receive(ports.handle[tunnel]!, tunnel);
+      const trains = receiver.receive(ports.handle[tunnel]!, tunnel);
+      if (trains > 0) counters.events[EVENT_TUNNEL_TRAINS]! += trains;
     }
     host.run();
   }
 }
+
+/** This thread, as /proc names it: PID/task/TID. */
+const threadId = (): number => Number(readlinkSync('/proc/thread-self').split('/').at(-1));
 
 try {
   start();

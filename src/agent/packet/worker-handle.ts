@@ -17,7 +17,15 @@ import * as eventfd from '../../sys/eventfd.js';
 import { close } from '../../sys/io.js';
 import { CAPACITIES, createTables, type Tables } from '../../tables/tables.js';
 import { UpdateRing, type RowChange } from '../../tables/update-ring.js';
-import { CONTROL_WORDS, STOP, TURNS, type FromWorker, type ToWorker, type WorkerData } from './contract.js';
+import {
+  CONTROL_WORDS,
+  SPIN_US,
+  STOP,
+  TURNS,
+  type FromWorker,
+  type ToWorker,
+  type WorkerData,
+} from './contract.js';
 
 /** Words of the update ring: a transaction of 100 000 rows fits. */
 const RING_WORDS = 1 << 20;
@@ -48,18 +56,19 @@ export class WorkerHandle {
   readonly #exit: Promise<void>;
   readonly #onProcessExit = (): void => this.#stop();
   readonly #watch: NodeJS.Timeout;
+  #tid = 0;
   #lastTurn = -1;
   #quietSinceMs = 0;
   #isStopping = false;
 
   /** Start a worker; resolves when it takes packets. */
-  static async start(events: WorkerEvents): Promise<WorkerHandle> {
-    const handle = new WorkerHandle(events);
+  static async start(events: WorkerEvents, { spinUs = SPIN_US } = {}): Promise<WorkerHandle> {
+    const handle = new WorkerHandle(events, spinUs);
     await handle.#ready();
     return handle;
   }
 
-  private constructor(events: WorkerEvents) {
+  private constructor(events: WorkerEvents, spinUs: number) {
     this.#events = events;
     const tables: SharedArrayBuffer[] = [];
     const seed = randomInt(2 ** 31);
@@ -87,6 +96,7 @@ export class WorkerHandle {
       seed,
       capacities: CAPACITIES,
       startMs: this.#startMs,
+      spinUs,
     };
     this.#worker = new Worker(new URL('./packet-worker.js', import.meta.url), { workerData });
     this.#worker.on('message', (message: FromWorker) => this.#onMessage(message));
@@ -106,12 +116,20 @@ export class WorkerHandle {
 
   #ready(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#worker.once('message', () => resolve());
+      this.#worker.once('message', (first: FromWorker) => {
+        if (first.type === 'ready') this.#tid = first.tid;
+        resolve();
+      });
       this.#worker.once('error', reject);
       this.#worker.once('exit', (code) =>
         reject(new Error(`Cannot start the packet worker: it ended with code ${code}`)),
       );
     });
+  }
+
+  /** The worker's thread, as the kernel numbers it. */
+  get tid(): number {
+    return this.#tid;
   }
 
   /** Milliseconds since the worker's start, as its tables count them. */
