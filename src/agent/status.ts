@@ -10,6 +10,7 @@ import type { Shown } from './api/http.js';
 import type { HostSide, HostSideStatus } from './host-side.js';
 import type { PacketPath } from './parts.js';
 import type { PodRuntime } from './pods/runtime.js';
+import { uidOf } from './pods/state.js';
 import type { ClusterSource } from './source/source.js';
 import type { Underlay } from './underlay.js';
 import { VERSION } from './version.js';
@@ -128,25 +129,37 @@ const orNotFound = <T>(look: () => T): T => {
   }
 };
 
+/** @throws ApiError 404 */
+function ourPod(facts: AgentFacts, namespace: string, name: string): Pod {
+  const pod = ourPods(facts).find(
+    ({ metadata }) => metadata.name === name && (metadata.namespace ?? 'default') === namespace,
+  );
+  if (!pod) throw notFound(POD, name);
+  return pod;
+}
+
 /** What the agent's API shows of an agent. */
 export const showAgent = (facts: AgentFacts): Shown => ({
+  netns: facts.netns,
   status: () => statusOf(facts),
   table(name) {
     if (!facts.path) throw notYet(facts);
     return orNotFound(() => facts.path!.dump(name));
   },
+  pod(namespace, name) {
+    if (!facts.runtime) throw notYet(facts);
+    const pod = ourPod(facts, namespace, name);
+    return orNotFound(() => facts.runtime!.state(uidOf(pod)));
+  },
   podLog(namespace, name, options) {
     if (!facts.runtime) throw notYet(facts);
-    const pod = ourPods(facts).find(
-      ({ metadata }) => metadata.name === name && (metadata.namespace ?? 'default') === namespace,
-    );
-    if (!pod) throw notFound(POD, name);
+    const pod = ourPod(facts, namespace, name);
     const { containers: ours, initContainers = [] } = pod.spec;
     const containers = [...ours, ...initContainers].map((container) => container.name);
     if (options.container !== undefined && !containers.includes(options.container))
       throw badRequest(
         `container ${options.container} is not valid for pod ${name}: it has ${containers.join(', ')}`,
       );
-    return orNotFound(() => facts.runtime!.logs(pod.metadata.uid ?? '', options));
+    return orNotFound(() => facts.runtime!.logs(uidOf(pod), options));
   },
 });

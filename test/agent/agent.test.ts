@@ -118,6 +118,9 @@ const makeHost = (t: Test) => {
           stream.end(tail === undefined ? 'one\ntwo\n' : 'two\n');
           return stream;
         },
+        state(uid) {
+          throw new RangeError(`no pod ${uid} runs in this test`);
+        },
         close: async () => void told.push('pods closed'),
         removeAll: async () => void told.push('pods removed'),
       };

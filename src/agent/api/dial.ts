@@ -13,13 +13,7 @@ import {
   type Http2ServerResponse,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import {
-  AGENT_LINK,
-  agentLinkPath,
-  keepAlive,
-  LINK_SETTINGS,
-  LINK_WINDOW_BYTES,
-} from '../../client/agent-link.js';
+import { AGENT_LINK, agentLinkPath, keepAlive, LINK_SETTINGS } from '../../client/agent-link.js';
 import type { Logger } from '../log.js';
 
 const FIRST_WAIT_MS = 250;
@@ -56,12 +50,12 @@ export function dialServer(options: DialOptions): Line {
   let timer: NodeJS.Timeout | undefined;
   /** The request that dials, and then the connection. */
   let line: { destroy(): void } | undefined;
+  let socket: Socket | undefined;
   let isClosed = false;
   let lastProblem = '';
 
   http2.on('session', (opened) => {
-    opened.setLocalWindowSize(LINK_WINDOW_BYTES);
-    keepAlive(opened);
+    if (socket) keepAlive(opened, socket);
     opened.on('error', (error) => log.debug({ err: error }, 'The link to the server broke'));
   });
   http2.on('sessionError', () => {}); // told above
@@ -84,9 +78,9 @@ export function dialServer(options: DialOptions): Line {
     });
     line = dialled;
     dialled.setTimeout(ANSWER_LIMIT_MS, () => dialled.destroy(new Error('the server does not answer')));
-    dialled.once('upgrade', (_response, socket: Socket, head: Buffer) => {
-      if (isClosed) return void socket.destroy();
-      line = socket;
+    dialled.once('upgrade', (_response, connection: Socket, head: Buffer) => {
+      if (isClosed) return void connection.destroy();
+      line = socket = connection;
       socket.setTimeout(0);
       socket.on('error', () => {}); // its close follows
       socket.once('close', () => again('the connection ended'));

@@ -6,6 +6,8 @@
  *     GET /status                                          JSON, see {@link AgentStatus}
  *     GET /tables[/NAME]                                   the packet path's tables as text
  *     GET /pods/NAMESPACE/NAME/log?follow=&tail=&container=&previous=
+ *     POST /pods/NAMESPACE/NAME/exec                       see exec.ts
+ *     POST /pods/NAMESPACE/NAME/portforward                see port-forward.ts
  *
  * Errors are Kubernetes Status objects. Whoever may open the socket may do everything: its mode is 0600.
  */
@@ -17,12 +19,19 @@ import { pipeline } from 'node:stream/promises';
 import { ApiError, badRequest, statusOf } from '../../api/error.js';
 import type { Logger } from '../log.js';
 import type { LogOptions } from '../pods/pod-life.js';
+import type { PodState } from '../pods/state.js';
 import type { AgentStatus } from '../status.js';
+import { serveExec } from './exec.js';
+import { servePortForward } from './port-forward.js';
 
 /** What the API shows. All throw ApiErrors for what cannot be answered. */
 export interface Shown {
+  /** The host's network namespace; undefined: the machine's own. */
+  readonly netns: string | undefined;
   status(): AgentStatus;
   table(name: string | undefined): string;
+  /** A pod that runs here. */
+  pod(namespace: string, name: string): PodState;
   podLog(namespace: string, name: string, options: LogOptions): Readable;
 }
 
@@ -30,12 +39,16 @@ export interface AgentApi {
   close(): Promise<void>;
 }
 
-type Handler = (
-  shown: Shown,
-  words: readonly string[],
-  query: URLSearchParams,
-  response: ServerResponse,
-) => void | Promise<void>;
+interface Exchange {
+  readonly shown: Shown;
+  /** What the brackets of the path matched. */
+  readonly words: readonly string[];
+  readonly query: URLSearchParams;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+type Handler = (exchange: Exchange) => void | Promise<void>;
 
 const TEXT = { 'content-type': 'text/plain; charset=utf-8' };
 
@@ -62,14 +75,19 @@ const count = (query: URLSearchParams, name: string): number | undefined => {
   return Number(value);
 };
 
-/** Paths, each with what answers it; the words are what the brackets matched. */
-const ROUTES: readonly (readonly [RegExp, Handler])[] = [
-  [/^\/healthz$/, (_shown, _words, _query, response) => sendText(response, 'ok\n')],
-  [/^\/status$/, (shown, _words, _query, response) => sendJson(response, 200, shown.status())],
-  [/^\/tables(?:\/([^/]+))?$/, (shown, [table], _query, response) => sendText(response, shown.table(table))],
+/** Methods and paths, each with what answers it. A `GET` has no body. */
+const ROUTES: readonly (readonly ['GET' | 'POST', RegExp, Handler])[] = [
+  ['GET', /^\/healthz$/, ({ response }) => sendText(response, 'ok\n')],
+  ['GET', /^\/status$/, ({ shown, response }) => sendJson(response, 200, shown.status())],
   [
+    'GET',
+    /^\/tables(?:\/([^/]+))?$/,
+    ({ shown, words: [table], response }) => sendText(response, shown.table(table)),
+  ],
+  [
+    'GET',
     /^\/pods\/([^/]+)\/([^/]+)\/log$/,
-    async (shown, [namespace, name], query, response) => {
+    async ({ shown, words: [namespace, name], query, response }) => {
       const log = shown.podLog(namespace!, name!, {
         container: query.get('container') ?? undefined,
         follow: flag(query, 'follow'),
@@ -80,6 +98,22 @@ const ROUTES: readonly (readonly [RegExp, Handler])[] = [
       response.flushHeaders(); // a log that is followed may stay silent for long
       await pipeline(log, response);
     },
+  ],
+  [
+    'POST',
+    /^\/pods\/([^/]+)\/([^/]+)\/exec$/,
+    ({ shown, words: [namespace, name], query, request, response }) => {
+      const argv = query.getAll('command');
+      if (argv.length === 0) throw badRequest('you must specify at least one command for the container');
+      const options = { argv, stdin: flag(query, 'stdin'), tty: flag(query, 'tty') };
+      return serveExec(shown.pod(namespace!, name!), query.get('container'), options, request, response);
+    },
+  ],
+  [
+    'POST',
+    /^\/pods\/([^/]+)\/([^/]+)\/portforward$/,
+    ({ shown, words: [namespace, name], query, request, response }) =>
+      servePortForward(shown.pod(namespace!, name!), shown.netns, query.get('port'), request, response),
   ],
 ];
 
@@ -93,23 +127,31 @@ const decode = (word: string): string => {
 
 const answer = async (shown: Shown, request: IncomingMessage, response: ServerResponse): Promise<void> => {
   const [path, query] = (request.url ?? '/').split('?', 2) as [string, string | undefined];
-  for (const [pattern, handler] of ROUTES) {
+  let allowed: string | undefined;
+  for (const [method, pattern, handler] of ROUTES) {
     const match = pattern.exec(path);
     if (!match) continue;
-    request.resume();
-    if (request.method !== 'GET')
-      throw new ApiError(405, 'MethodNotAllowed', `Cannot ${request.method} ${path}: only GET works here`);
+    allowed = method;
+    if (request.method !== method) continue;
+    if (method === 'GET') request.resume();
     const words = match
       .slice(1)
       .flatMap((word: string | undefined) => (word === undefined ? [] : decode(word)));
-    await handler(shown, words, new URLSearchParams(query), response);
+    await handler({ shown, words, query: new URLSearchParams(query), request, response });
     return;
   }
-  const served = '/healthz, /status, /tables[/NAME] and /pods/NAMESPACE/NAME/log';
+  request.resume();
+  if (allowed !== undefined) {
+    const message = `Cannot ${request.method} ${path}: only ${allowed} works here`;
+    throw new ApiError(405, 'MethodNotAllowed', message);
+  }
+  const served = '/healthz, /status, /tables[/NAME] and /pods/NAMESPACE/NAME/(log|exec|portforward)';
   throw new ApiError(404, 'NotFound', `There is nothing at ${path}: the agent serves ${served}`);
 };
 
 const fail = (error: unknown, response: ServerResponse, log: Logger): void => {
+  // What is left of a body that was refused is not read; on HTTP/2 that needs no word.
+  if (!response.req.complete && response.req.httpVersionMajor === 1) response.shouldKeepAlive = false;
   if (response.headersSent) {
     // In the middle of a log: its reader is gone, or must see that it is not whole.
     response.destroy(error instanceof Error ? error : undefined);
@@ -118,7 +160,9 @@ const fail = (error: unknown, response: ServerResponse, log: Logger): void => {
   const known =
     error instanceof ApiError
       ? error
-      : new ApiError(500, 'InternalError', error instanceof Error ? error.message : String(error));
+      : error instanceof RangeError
+        ? new ApiError(404, 'NotFound', error.message)
+        : new ApiError(500, 'InternalError', error instanceof Error ? error.message : String(error));
   if (known !== error) log.error({ err: error }, 'A request to the agent failed');
   sendJson(response, known.code, statusOf(known));
 };

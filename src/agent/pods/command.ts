@@ -65,7 +65,7 @@ export interface CommandOptions {
 const WAITER = '"$@"; code=$?; exec 3>&-; echo "$code" >"$0.exit.new" && mv "$0.exit.new" "$0.exit"';
 
 /** fd 3 is N.start. The words are those that containerd hands to Kubernetes. */
-const IN_POD = `
+export const IN_POD = `
 fail() { echo "failed exec: \\"$1\\": $2" >&3; exit 128; }
 if ! { mkdir -p "$1" && cd "$1"; } 2>/dev/null; then fail "$1" 'cannot be the working directory'; fi
 shift
@@ -194,7 +194,7 @@ function watch(
 }
 
 /** End what a command left behind in its session; what has made a session of its own lives until the pod ends. */
-async function killSession(holderPid: number | undefined, main: ProcessRef): Promise<void> {
+export async function killSession(holderPid: number | undefined, main: ProcessRef): Promise<void> {
   if (holderPid === undefined) return; // all of the pod has ended with its holder
   const now = statOf(main.pid);
   if (now && now.startTime !== main.startTime) return; // the number is somebody else's by now

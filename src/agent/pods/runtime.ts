@@ -17,7 +17,7 @@ import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
 import { createGate } from './gate.js';
 import { DEFAULT_GRACE_SECONDS, newState, PodLife, type HostContext, type LogOptions } from './pod-life.js';
 import type { PodNetwork } from './pod-network.js';
-import { podFolders, readState, uidOf } from './state.js';
+import { podFolders, readState, uidOf, type PodState } from './state.js';
 import type { RequestToken } from './volumes.js';
 
 export type { PodNetwork } from './pod-network.js';
@@ -59,6 +59,12 @@ export interface PodRuntime {
    * @throws {RangeError} when there is no such pod or container
    */
   logs(uid: string, options: LogOptions): Readable;
+  /**
+   * What is known of a pod, as it is now.
+   *
+   * @throws {RangeError} when there is no such pod
+   */
+  state(uid: string): PodState;
   /** The agent ends: pods and their commands stay. */
   close(): Promise<void>;
   /** End and remove all pods, also those that no `sync` named, with one second of grace. */
@@ -151,6 +157,12 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
       const life = lives.get(uid);
       if (!life) throw new RangeError(`Cannot read logs of pod "${uid}": it does not run on this host`);
       return life.logs(logOptions);
+    },
+
+    state(uid) {
+      const life = lives.get(uid);
+      if (!life) throw new RangeError(`Cannot enter pod "${uid}": it does not run on this host`);
+      return life.state;
     },
 
     async close() {
