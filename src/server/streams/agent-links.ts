@@ -6,10 +6,10 @@
  * node without a link waits a moment, since agents dial again by themselves when the server has been restarted.
  */
 import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import { ApiError, errorOf, type Status } from '../../api/error.js';
-import { AGENT_LINK, keepAlive, LINK_SETTINGS, LINK_WINDOW_BYTES } from '../../client/agent-link.js';
+import { AGENT_LINK, keepAlive, LINK_SETTINGS } from '../../client/agent-link.js';
 
 /** Longer than an agent waits before it dials a server that has just been restarted. */
 const LINK_WAIT_MS = 2000;
@@ -27,6 +27,8 @@ export interface AgentAnswer {
 export interface AgentLinks {
   /** Turn a connection on which the agent of `node` asked for a link into one. */
   accept(node: string, socket: Duplex, head: Buffer): void;
+  /** @throws ApiError 503 when an agent cannot be reached, as `request` would say it */
+  require(node: string): Promise<void>;
   /**
    * Ask the agent of a node. The request's body is left open for `POST`.
    *
@@ -74,16 +76,18 @@ export function createAgentLinks(log: Logger, waitMs = LINK_WAIT_MS): AgentLinks
       socket.once('close', () => link.destroy(new Error('its connection ended')));
       const link = connect('http://agent', { createConnection: () => socket, settings: LINK_SETTINGS });
       link.on('error', (error) => log.debug({ err: error, node }, 'the link of an agent broke'));
-      link.once('connect', () => link.setLocalWindowSize(LINK_WINDOW_BYTES));
-      keepAlive(link);
+      keepAlive(link, socket);
       const older = links.get(node);
       links.set(node, link);
       older?.destroy(new Error('another connection took its place'));
-      link.once('close', () => {
-        socket.destroy();
+      socket.once('close', () => {
         if (links.get(node) === link) links.delete(node);
       });
+      link.once('close', () => socket.destroy());
       for (const look of [...waiting]) look();
+    },
+    async require(node) {
+      await linkOf(node);
     },
     async request(node, method, path, signal) {
       const link = await linkOf(node);
@@ -122,14 +126,20 @@ const unreachable = (node: string, why: string): ApiError =>
 
 /** What an agent's answer that is no success says. */
 export async function statusOfAnswer({ code, stream }: AgentAnswer): Promise<ApiError> {
-  let text = '';
-  for await (const chunk of stream.setEncoding('utf8')) {
-    text += chunk as string;
-    if (text.length > MAX_STATUS_CHARS) break;
-  }
+  const text = await readAll(stream);
   try {
     return errorOf(JSON.parse(text) as Status);
   } catch {
     return new ApiError(code, 'InternalError', `The agent answered ${code}: ${text.slice(0, 200)}`);
   }
+}
+
+/** A Status, or whatever else it is, as text. @throws when it breaks off */
+export async function readAll(stream: Readable): Promise<string> {
+  let text = '';
+  for await (const chunk of stream.setEncoding('utf8')) {
+    text += chunk as string;
+    if (text.length > MAX_STATUS_CHARS) break;
+  }
+  return text;
 }

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Target } from '../http/target.js';
 import type { Registry } from '../registry/registry.js';
 import { statusOfAnswer, type AgentLinks } from './agent-links.js';
-import { findPod, logQuery } from './options.js';
+import { agentPath, findPod, logQuery } from './options.js';
 
 /** @throws ApiError before any answer: the registry's, ours, or the agent's own */
 export async function serveLog(
@@ -17,11 +17,10 @@ export async function serveLog(
   response: ServerResponse,
 ): Promise<void> {
   const place = await findPod(registry, target, query.get('container') ?? '');
-  const { namespace, name, node } = place;
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  const path = `/pods/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/log?${logQuery(query, place)}`;
-  const answer = await links.request(node, 'GET', path, gone.signal);
+  const path = agentPath(place, 'log', logQuery(query, place));
+  const answer = await links.request(place.node, 'GET', path, gone.signal);
   if (answer.code !== 200) throw await statusOfAnswer(answer);
   response.writeHead(200, { 'content-type': 'text/plain', 'cache-control': 'no-cache, private' });
   response.flushHeaders(); // a log that is followed may stay silent for long

@@ -103,3 +103,19 @@ export function logQuery(query: URLSearchParams, { name, container }: PodPlace):
     throw invalidObject({ group: '', kind: 'PodLogOptions', plural: POD.plural }, name, problems);
   return asked.toString();
 }
+
+/** The query of a request for exec or attach, as the agent is asked. @throws ApiError 400 */
+export function commandQuery(query: URLSearchParams, { container }: PodPlace, subresource: string): string {
+  const asked = new URLSearchParams({ container });
+  for (const option of ['stdin', 'tty']) if (flag(query, option)) asked.set(option, 'true');
+  if (subresource === 'exec') {
+    const words = query.getAll('command');
+    if (words.length === 0) throw badRequest('you must specify at least one command for the container');
+    for (const word of words) asked.append('command', word);
+  }
+  return asked.toString();
+}
+
+/** Where the agent serves a pod's stream. */
+export const agentPath = ({ namespace, name }: PodPlace, subresource: string, query: string): string =>
+  `/pods/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/${subresource}?${query}`;
