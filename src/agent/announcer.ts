@@ -17,7 +17,7 @@ export interface Announcer {
 }
 
 const TIMES = 3;
-const PAUSE_MS = 300;
+const PAUSE_MS = 200;
 
 const BROADCAST: Mac = { hi: 0xffff, lo: -1 };
 const NO_MAC: Mac = { hi: 0, lo: 0 };
