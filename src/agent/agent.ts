@@ -53,6 +53,8 @@ export interface AgentOptions {
 }
 
 const HEARTBEAT_MS = 10_000;
+/** How often the node's Lease is renewed: a write of few bytes. */
+const LEASE_MS = 5_000;
 
 /** Thrown where the agent waits when it was told to end. */
 class Stopped extends Error {}
@@ -71,6 +73,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 export const runAgent = async (options: AgentOptions): Promise<number> => {
   const { lab, node, netns, source, parts, log } = options;
   const facts: AgentFacts = { lab, node, netns, source, phase: 'starting', statuses: new Map() };
+  const capacity = hostCapacity();
   const ending = watchForEnd(options.stop);
   const endings = createEndings(log);
 
@@ -127,7 +130,15 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     const { vni } = labSpec(facts.view.lab).backend;
     const now = `${new Date().toISOString().slice(0, 19)}Z`;
     source.reportNode(
-      nodeObject({ name: node, address: facts.underlay.address, vni, podCidr: facts.podCidr, notReady, now }),
+      nodeObject({
+        name: node,
+        address: facts.underlay.address,
+        vni,
+        podCidr: facts.podCidr,
+        capacity,
+        notReady,
+        now,
+      }),
     );
   };
 
@@ -210,11 +221,12 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       netns,
       services: () => facts.view?.services ?? [],
       objects: podObjects(() => facts.view),
-      allocatable: hostCapacity(),
+      allocatable: capacity,
       report(pod: Pod, status: PodStatus) {
         facts.statuses.set(pod.metadata.uid ?? '', status);
         source.reportPod(pod, status);
       },
+      event: (event) => source.reportEvent(event),
       removed(pod: Pod) {
         facts.statuses.delete(pod.metadata.uid ?? '');
         source.podRemoved(pod);
@@ -253,7 +265,10 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     facts.phase = 'running';
     reportNode();
     const heartbeat = setInterval(() => reportNode(), HEARTBEAT_MS);
+    source.reportLease(node);
+    const renewal = setInterval(() => source.reportLease(node), LEASE_MS);
     endings.add('the heartbeat', () => {
+      clearInterval(renewal);
       clearInterval(heartbeat);
       reportNode({
         reason: 'AgentStopped',

@@ -45,6 +45,8 @@ export interface NodeFacts {
   podCidr?: string;
   /** Why the node is not ready, or undefined when it is. */
   notReady?: { reason: string; message: string };
+  /** What the host has to give, as quantities. */
+  capacity?: Readonly<Record<string, string>>;
   /** The current time, RFC 3339. */
   now: string;
 }
@@ -61,16 +63,38 @@ const osImage = (): string => {
   }
 };
 
+/** Pressures that the kubelet watches for; nothing here is ever evicted. */
+const NO_PRESSURE = [
+  ['MemoryPressure', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'],
+  ['DiskPressure', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'],
+  ['PIDPressure', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'],
+] as const;
+
+const readLine = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return '';
+  }
+};
+
 /** What the agent says of its node. The source merges it into the object that is there. */
 export const nodeObject = (facts: NodeFacts): Node => {
+  const times = { lastHeartbeatTime: facts.now, lastTransitionTime: facts.now };
   const ready: Condition & { lastHeartbeatTime: string } = {
     type: 'Ready',
     status: facts.notReady ? 'False' : 'True',
     reason: facts.notReady?.reason ?? 'AgentReady',
     message: facts.notReady?.message ?? 'The agent forwards packets',
-    lastHeartbeatTime: facts.now,
-    lastTransitionTime: facts.now,
+    ...times,
   };
+  const pressures = NO_PRESSURE.map(([type, reason, message]): Condition => ({
+    type,
+    status: 'False',
+    reason,
+    message,
+    ...times,
+  }));
   return {
     apiVersion: 'v1',
     kind: 'Node',
@@ -88,8 +112,11 @@ export const nodeObject = (facts: NodeFacts): Node => {
         { type: 'InternalIP', address: facts.address },
         { type: 'Hostname', address: facts.name },
       ],
-      conditions: [ready],
+      ...(facts.capacity && { capacity: { ...facts.capacity }, allocatable: { ...facts.capacity } }),
+      conditions: [...pressures, ready],
       nodeInfo: {
+        machineID: readLine('/etc/machine-id'),
+        bootID: readLine('/proc/sys/kernel/random/boot_id'),
         architecture: goArch(),
         operatingSystem: 'linux',
         osImage: osImage(),

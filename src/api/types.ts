@@ -33,6 +33,8 @@ export interface Node extends ApiObject {
   status?: {
     addresses?: { type: 'InternalIP' | 'ExternalIP' | 'Hostname'; address: string }[];
     conditions?: Condition[];
+    capacity?: Record<string, string | number>;
+    allocatable?: Record<string, string | number>;
     nodeInfo?: Record<string, string>;
   };
 }

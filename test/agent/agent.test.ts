@@ -336,10 +336,12 @@ t.test('an agent of a host', { skip: needsRoot() }, async (t) => {
         return Promise.resolve();
       },
       reportPod: (one, status) => reports.push(`pod ${one.metadata.name} ${status.phase}`),
+      reportEvent: () => undefined,
+      reportLease: () => undefined,
       podRemoved: (one) => reports.push(`removed ${one.metadata.name}`),
       reportNode({ metadata, status }) {
         const data = metadata.annotations?.['flannel.alpha.coreos.com/backend-data'] ?? 'no VTEP yet';
-        reports.push(`node ${status?.conditions?.[0]?.reason} ${data}`);
+        reports.push(`node ${status?.conditions?.at(-1)?.reason} ${data}`);
         if (reports.length === 1)
           tell(view([{ ...node('node1', '192.0.2.1'), spec: { podCIDR: '10.244.1.0/24' } }], []));
       },

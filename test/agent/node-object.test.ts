@@ -15,6 +15,16 @@ t.test("what an agent says of its node is a valid Node with flannel's annotation
   t.ok(isReady(node));
 });
 
+t.test('people see what the node has, and that it is not under pressure', async (t) => {
+  const node = nodeObject({ ...FACTS, capacity: { cpu: '2', memory: '4096Ki', pods: '110' } });
+  t.same(validate(node), []);
+  t.match(node.status, { capacity: { cpu: '2' }, allocatable: { memory: '4096Ki', pods: '110' } });
+  t.match(
+    node.status?.conditions?.map(({ type, status }) => `${type}=${status}`),
+    ['MemoryPressure=False', 'DiskPressure=False', 'PIDPressure=False', 'Ready=True'],
+  );
+});
+
 t.test('before the pod CIDR is known there is no VTEP to speak of', async (t) => {
   const node = nodeObject({ ...FACTS, notReady: { reason: 'AgentStarting', message: 'The agent starts' } });
   t.equal(node.metadata.annotations?.[FLANNEL_BACKEND_DATA], undefined);
@@ -26,12 +36,12 @@ t.test('merging keeps what others wrote, and the time of a condition that did no
   const current = nodeObject(FACTS);
   current.metadata.resourceVersion = '7';
   current.metadata.labels = { ...current.metadata.labels, zone: 'a' };
-  current.status!.conditions!.push({ type: 'DiskPressure', status: 'False' });
+  current.status!.conditions!.push({ type: 'NetworkUnavailable', status: 'False' });
   const later = mergeNode(current, nodeObject({ ...FACTS, now: '2026-01-01T00:00:10Z' }));
   t.match(later.metadata, { resourceVersion: '7', labels: { zone: 'a' } });
   const ready = later.status?.conditions?.find((condition) => condition.type === 'Ready');
   t.match(ready, { lastHeartbeatTime: '2026-01-01T00:00:10Z', lastTransitionTime: '2026-01-01T00:00:00Z' });
-  t.ok(later.status?.conditions?.some((condition) => condition.type === 'DiskPressure'));
+  t.ok(later.status?.conditions?.some((condition) => condition.type === 'NetworkUnavailable'));
   const ill = mergeNode(
     later,
     nodeObject({ ...FACTS, now: '2026-01-01T00:00:20Z', notReady: { reason: 'x', message: 'y' } }),

@@ -24,6 +24,7 @@ import { MissingError } from '../../api/container-environment.js';
 import type { Container, LifecycleHandler, PodSpec, Volume } from '../../api/types.js';
 import { nextDelay, restarts, type Backoff } from './backoff.js';
 import { adoptCommand, startCommand, type Exit, type Run } from './command.js';
+import type { Happening } from './events.js';
 import { hasEntry, readLastWords, writeEntry } from './entry.js';
 import { MIN_GRACE_MS, PreStop, runPostStart } from './hooks.js';
 import { planOf } from './images.js';
@@ -64,6 +65,8 @@ export interface ContainerContext {
   enter(container: string, argv: readonly string[], limitSeconds: number): string[];
   /** The record has changed: write it down and report it. */
   changed(): void;
+  /** Tell people of something that happened to it. */
+  tell(type: Happening['type'], reason: string, message: string): void;
   log: Logger;
 }
 
@@ -112,6 +115,7 @@ export class ContainerLife {
         const graceMs = graceSeconds === undefined ? context.graceMs : graceSeconds * 1000;
         void this.#kill(`Container ${spec.name} failed ${kind} probe`, message, graceMs);
       },
+      unhealthy: (sentence) => context.tell('Warning', 'Unhealthy', sentence),
       log: context.log,
     });
   }
@@ -174,6 +178,8 @@ export class ContainerLife {
 
   /** End it within the grace. Resolves when it is over; may be called again with less grace. */
   async stop(graceMs: number): Promise<void> {
+    if (!this.#isEnding && this.record.state.running)
+      this.#context.tell('Normal', 'Killing', `Stopping container ${this.#spec.name}`);
     this.#isEnding = true;
     clearTimeout(this.#timer);
     this.#prober.containerIsEnding();
@@ -207,6 +213,7 @@ export class ContainerLife {
         const { message } = error as Error;
         const reason = error instanceof MissingError ? CONFIG_ERROR : 'CreateContainerError';
         this.record.state = { waiting: { reason, message } };
+        this.#context.tell('Warning', 'Failed', `Error: ${message}`);
         this.#context.changed();
         this.#startIn(this.#context.backoff.baseMs);
       }
@@ -225,6 +232,8 @@ export class ContainerLife {
     }
     const env = this.#context.environment();
     writeEntry(holderPid, { ...this.#context, container: this.#spec, env });
+    const { tell } = this.#context;
+    tell('Normal', 'Pulled', `Container image "${this.#spec.image}" already present on machine`);
     record.run += 1;
     record.isKilled = undefined;
     record.waiter = undefined;
@@ -232,6 +241,7 @@ export class ContainerLife {
     this.#killedFor = undefined;
     this.#newHooks();
     this.#prober.reset();
+    tell('Normal', 'Created', `Created container: ${record.name}`);
     this.#context.changed();
     mkdirSync(join(this.#context.dir, record.name), { recursive: true, mode: 0o700 });
     for (const suffix of ['log', 'log.1', 'start', 'exit'])
@@ -250,6 +260,11 @@ export class ContainerLife {
     });
     this.#watch(run);
     if (run.hasStarted) await this.#hasBegun();
+    else void run.exit.then((exit) => this.#sayNotStarted(exit));
+  }
+
+  #sayNotStarted({ reason, message = '' }: Exit): void {
+    if (reason === 'StartError') this.#context.tell('Warning', 'Failed', `Error: ${message}`);
   }
 
   async #takeOver(): Promise<void> {
@@ -342,7 +357,9 @@ export class ContainerLife {
     const run = this.#run;
     if (this.#isEnding) return;
     const isLast = this.#context.restartPolicy === 'Never';
-    this.#killedFor = `${why}${isLast ? '' : ', will be restarted'}: ${message}`;
+    const what = `${why}${isLast ? '' : ', will be restarted'}`;
+    this.#killedFor = `${what}: ${message}`;
+    this.#context.tell('Normal', 'Killing', what);
     this.#context.log.warn({ container: this.#spec.name }, this.#killedFor);
     if (run) {
       await run.stop(await this.#preStop(graceMs)); // its exit is watched
@@ -367,8 +384,10 @@ export class ContainerLife {
   #newHooks(): void {
     const { preStop } = this.#spec.lifecycle ?? {};
     const { log } = this.#context;
-    const failed = (message: string) =>
+    const failed = (message: string) => {
       log.warn({ container: this.#spec.name }, `preStop hook failed: ${message}`);
+      this.#context.tell('Warning', 'FailedPreStopHook', `PreStopHook failed: ${message}`);
+    };
     this.#hook = preStop && new PreStop(preStop, (...args) => this.#look(...args), failed);
     this.#starting = new AbortController();
   }
@@ -377,10 +396,12 @@ export class ContainerLife {
   async #hasBegun(): Promise<void> {
     const { postStart } = this.#spec.lifecycle ?? {};
     const isKnown = this.record.state.running !== undefined; // an earlier agent has run it
+    if (!isKnown) this.#context.tell('Normal', 'Started', `Started container ${this.#spec.name}`);
     if (postStart && !isKnown) {
       const why = await runPostStart(postStart, (...args) => this.#look(...args), this.#starting.signal);
       if (this.#starting.signal.aborted) return;
       if (why !== undefined) {
+        this.#context.tell('Warning', 'FailedPostStartHook', `PostStartHook failed: ${why}`);
         // Not awaited: what follows a kill is a step of its own.
         void this.#kill('PostStartHook failed', why, Math.min(this.#context.graceMs, MIN_GRACE_MS));
         return;
@@ -406,6 +427,8 @@ export class ContainerLife {
     const wait = `${Math.ceil(record.delayMs / 1000)}s`;
     const message = `back-off ${wait} restarting failed container=${record.name} pod=${fullName}`;
     record.state = { waiting: { reason: 'CrashLoopBackOff', message } };
+    const { tell } = this.#context;
+    tell('Warning', 'BackOff', `Back-off restarting failed container ${record.name} in pod ${fullName}`);
     this.#context.changed();
     this.#startIn(exit.finishedMs + record.delayMs - Date.now());
   }

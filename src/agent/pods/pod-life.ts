@@ -31,6 +31,7 @@ import type { Backoff } from './backoff.js';
 import { ContainerLife, newRecord } from './container.js';
 import { enterArgv } from './enter.js';
 import { VOLUMES, volumesScript } from './entry.js';
+import type { EventRecorder, Happening } from './events.js';
 import type { Gate } from './gate.js';
 import { MIN_GRACE_MS } from './hooks.js';
 import { addNetns, killHolder, removeNetns, startHolder } from './holder.js';
@@ -64,6 +65,8 @@ export interface HostContext {
   /** Before each holder that is made. */
   gate: Gate;
   report(pod: Pod, status: PodStatus): void;
+  /** Tell people of what happened to a pod. */
+  events: EventRecorder;
   log: Logger;
 }
 
@@ -188,6 +191,8 @@ export class PodLife {
         environment: () => this.#environmentOf(container),
         enter: (name, argv, limitSeconds) => enterArgv(this.state, argv, { container: name, limitSeconds }),
         changed: () => this.#changed(),
+        tell: (type, reason, message) =>
+          context.events.record(this.state.pod, { type, reason, message, container: container.name }),
         log: this.#log,
       },
       container,
@@ -251,6 +256,10 @@ export class PodLife {
     this.#stopping = this.#stopAll(this.#containerGraceMs());
   }
 
+  #tell(type: Happening['type'], reason: string, message: string): void {
+    this.#context.events.record(this.state.pod, { type, reason, message });
+  }
+
   #containerGraceMs(): number {
     return (this.state.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000;
   }
@@ -280,6 +289,7 @@ export class PodLife {
     if (this.state.holderPid === undefined || this.#livingHolder()) return;
     this.state.holderPid = undefined;
     this.#log.warn('the holder is gone; making it again');
+    this.#tell('Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
     this.#isMade = false;
     this.#make();
   }
@@ -292,6 +302,7 @@ export class PodLife {
     const message = 'Pod was active on the node longer than the specified deadline';
     this.state.failure = { reason: 'DeadlineExceeded', message };
     this.#log.warn(message);
+    this.#tell('Normal', 'DeadlineExceeded', message);
     this.#changed();
   }
 
@@ -402,6 +413,7 @@ export class PodLife {
         // What is mounted stays as it is.
         this.#noFillBeforeMs = Date.now() + FILL_AGAIN_MS;
         this.#log.warn({ err: error }, (error as Error).message);
+        this.#tell('Warning', 'FailedMount', (error as Error).message);
       })
       .finally(() => (this.#isFilling = false));
   }
@@ -433,7 +445,7 @@ export class PodLife {
   }
 
   /** Try until it works. Stops trying when the pod is to end, unless `isEnding`. Never rejects. */
-  async #untilDone(what: string, step: () => Promise<void>, isEnding = false): Promise<void> {
+  async #untilDone(what: 'make' | 'remove', step: () => Promise<void>, isEnding = false): Promise<void> {
     const signal = isEnding ? undefined : this.#ending.signal;
     for (let waitMs = 1000; !signal?.aborted; waitMs = Math.min(waitMs * 2, 30_000)) {
       try {
@@ -443,10 +455,17 @@ export class PodLife {
       } catch (error) {
         this.#problem = (error as Error).message;
         this.#log.error({ err: error }, `cannot ${what} the pod; trying again`);
+        this.#tell('Warning', this.#reasonFor(what), this.#problem);
         this.#reporter.due();
       }
       await this.#pause(waitMs, signal);
     }
+  }
+
+  /** The kubelet's word for a step that has failed. */
+  #reasonFor(what: 'make' | 'remove'): string {
+    if (what === 'remove') return 'FailedKillPod';
+    return this.#isWaitingForObjects ? 'FailedMount' : 'FailedCreatePodSandBox';
   }
 
   /** Until the time is over, the pod ends, or what it waits for may have come. */

@@ -53,6 +53,8 @@ export interface ProberOptions {
   changed(): void;
   /** The container shall be killed; called at most once a run. */
   kill(kind: 'startup' | 'liveness', message: string, graceSeconds: number | undefined): void;
+  /** A look has not succeeded, in a sentence; said each time. */
+  unhealthy?(sentence: string): void;
   log: Pick<Logger, 'warn'>;
   clock?: Clock;
 }
@@ -167,9 +169,10 @@ export class Prober {
 
   /** A look has not succeeded: say so, and remember why the container is not what it should be. */
   #tell(kind: ProbeKind, result: ProbeResult): void {
-    const { container, health, changed, log } = this.#options;
+    const { container, health, changed, unhealthy, log } = this.#options;
     const sentence = this.#sentence(kind, result);
     log.warn({ container: container.name }, sentence);
+    unhealthy?.(sentence);
     const isWhy = kind === 'startup' || (kind === 'readiness' && health.isReady === false);
     if (!isWhy || health.why !== undefined) return;
     health.why = sentence;

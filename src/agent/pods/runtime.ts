@@ -12,8 +12,9 @@ import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { PodObjects } from '../../api/container-environment.js';
 import type { Allocatable } from '../../api/pod-fields.js';
-import type { Pod, PodStatus, Service } from '../../api/types.js';
+import type { Event, Pod, PodStatus, Service } from '../../api/types.js';
 import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
+import { createEventRecorder } from './events.js';
 import { createGate } from './gate.js';
 import { DEFAULT_GRACE_SECONDS, newState, PodLife, type HostContext, type LogOptions } from './pod-life.js';
 import type { PodNetwork } from './pod-network.js';
@@ -40,6 +41,8 @@ export interface PodRuntimeOptions {
   requestToken?: RequestToken;
   /** A pod's status is new. Never called twice in a row with the same. */
   report(pod: Pod, status: PodStatus): void;
+  /** Something happened to a pod that people want to know of. */
+  event?(event: Event): void;
   /** A pod with a deletionTimestamp is gone from this host. */
   removed(pod: Pod): void;
   log: Logger;
@@ -84,6 +87,7 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
     podsDir: resolve(options.dir),
     backoff: options.backoff ?? DEFAULT_BACKOFF,
     gate: createGate(MAKING_AT_ONCE),
+    events: createEventRecorder(options.node, (event) => options.event?.(event)),
   };
   const lives = new Map<string, PodLife>();
   /** Pods on their way out, by uid; they are in `lives` too. */
@@ -111,6 +115,7 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
         leaving.delete(uid);
         if (isClosed) return;
         const pod = wanted.get(uid) ?? life.state.pod;
+        context.events.forget(pod);
         if (pod.metadata.deletionTimestamp) options.removed(pod);
         reconcile();
       }),

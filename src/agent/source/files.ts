@@ -188,6 +188,8 @@ export const createFilesSource = (options: FilesSourceOptions): ClusterSource =>
     // What becomes of pods and node is for `status` of this host alone: there is nobody to tell.
     reportPod: () => undefined,
     podRemoved: () => undefined,
+    reportEvent: () => undefined,
+    reportLease: () => undefined,
     reportNode: () => undefined,
     problems: () => [...problems],
     close() {

@@ -6,10 +6,21 @@
 import type { Socket } from 'node:net';
 import { ApiError } from '../../api/error.js';
 import { equal } from '../../api/json.js';
-import { CONFIG_MAP, ENDPOINT_SLICE, LAB, NAMESPACE, NODE, POD, SECRET, SERVICE } from '../../api/kinds.js';
+import {
+  CONFIG_MAP,
+  ENDPOINT_SLICE,
+  EVENT,
+  LAB,
+  LEASE,
+  NAMESPACE,
+  NODE,
+  POD,
+  SECRET,
+  SERVICE,
+} from '../../api/kinds.js';
 import type { Kind } from '../../api/kinds.js';
 import { keyOf, NODE_LOST, NODE_STARTING } from '../../api/types.js';
-import type { ApiObject, Lab, Node, Pod } from '../../api/types.js';
+import type { ApiObject, Event, Lab, Lease, Node, Pod } from '../../api/types.js';
 import type { Client } from '../../client/client.js';
 import { createInformer } from '../../client/informer.js';
 import type { Informer } from '../../client/informer.js';
@@ -33,6 +44,14 @@ export interface ServerSourceOptions {
 
 /** How long {@link ClusterSource.close} waits for what was reported last. */
 const LAST_REPORTS_MS = 1_000;
+
+/** Where agents' leases are. */
+const LEASE_NAMESPACE = 'kube-node-lease';
+/** As the kubelet has it. */
+const LEASE_SECONDS = 40;
+
+/** Events that wait to be written; more are dropped, so that a server that is away costs no memory. */
+const MOST_EVENTS = 100;
 
 /** How often a report is made afresh at once because somebody else wrote the same object meanwhile. */
 const MOST_CONFLICTS = 5;
@@ -113,6 +132,30 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
     if (!equal(next.status, current.status)) await client.updateStatus(next);
   };
 
+  /** An event that is new, or that has counted up. */
+  const sendEvent = async (said: Event): Promise<void> => {
+    const { name: eventName, namespace } = said.metadata;
+    const current = said.count === 1 ? undefined : await client.get(EVENT, eventName, namespace);
+    if (current) await client.update<Event>({ ...said, metadata: current.metadata });
+    else await client.create(said);
+  };
+  let eventsUnderWay = 0;
+  let lastEvent = Promise.resolve();
+
+  const sendLease = async (nodeName: string): Promise<void> => {
+    const current = await client.get(LEASE, nodeName, LEASE_NAMESPACE);
+    const renewTime = new Date().toISOString().replace('Z', '000Z');
+    const spec = { holderIdentity: nodeName, leaseDurationSeconds: LEASE_SECONDS, renewTime };
+    if (current) await client.update<Lease>({ ...current, spec: { ...current.spec, ...spec } });
+    else
+      await client.create<Lease>({
+        apiVersion: 'coordination.k8s.io/v1',
+        kind: 'Lease',
+        metadata: { name: nodeName, namespace: LEASE_NAMESPACE },
+        spec,
+      });
+  };
+
   let lastNode: Node | undefined;
   const sayNode = (node: Node): void => outbox.put('node', () => afresh(() => sendNode(node)));
   /** The server had lost us, and we are here: say so without waiting for the next heartbeat. */
@@ -172,6 +215,16 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
             if (!(error instanceof ApiError && [404, 409].includes(error.code))) throw error;
           }),
       ),
+    reportEvent(event) {
+      if (eventsUnderWay >= MOST_EVENTS) return;
+      eventsUnderWay += 1;
+      // One after another, and each tried once: an event is not worth more.
+      lastEvent = lastEvent
+        .then(() => sendEvent(event))
+        .catch((error: unknown) => log.debug({ err: error }, 'The server did not take an event'))
+        .finally(() => (eventsUnderWay -= 1));
+    },
+    reportLease: (nodeName) => outbox.put('lease', () => afresh(() => sendLease(nodeName))),
     reportNode(node) {
       lastNode = node;
       sayNode(node);

@@ -3,7 +3,7 @@
  * files on this host.
  */
 import type { Socket } from 'node:net';
-import type { ClusterView, Node, Pod, PodStatus } from '../../api/types.js';
+import type { ClusterView, Event, Node, Pod, PodStatus } from '../../api/types.js';
 
 export interface ClusterSource {
   /** In words, for status and log: `server /run/…/server.sock`. */
@@ -19,6 +19,10 @@ export interface ClusterSource {
   reportPod(pod: Pod, status: PodStatus): void;
   /** Say that a pod that was to be deleted is gone from this host. */
   podRemoved(pod: Pod): void;
+  /** Tell people of something that happened; what does not get through soon is lost. */
+  reportEvent(event: Event): void;
+  /** Say that the node lives, by renewing its Lease. */
+  reportLease(node: string): void;
   /** Say how the node is; makes its object if there is none. */
   reportNode(node: Node): void;
   /** A raw connection to the TLS side of the server's API; absent where there is no server. */

@@ -140,7 +140,7 @@ async function sweep(lab: string, dir: string): Promise<void> {
 
 /** What a test may have otherwise than usual. */
 export type HostSettings = Partial<PodNetwork> &
-  Partial<Pick<PodRuntimeOptions, 'netns' | 'services' | 'log' | 'objects' | 'requestToken'>>;
+  Partial<Pick<PodRuntimeOptions, 'netns' | 'services' | 'log' | 'objects' | 'requestToken' | 'event'>>;
 
 /** Give pods their address, on the loopback: enough of a network for probes. */
 export const attachAddress: PodNetwork['attach'] = async ({ status }, netns) =>
@@ -162,6 +162,7 @@ export function makeHost(t: Test, where = makeLab(t), settings: HostSettings = {
     objects: settings.objects,
     allocatable: { cpu: '2', memory: '4Gi' },
     requestToken: settings.requestToken,
+    event: settings.event,
     backoff: QUICK,
     log: settings.log ?? pino({ level: process.env.PWT_LOG ?? 'silent' }),
     network: {

@@ -6,9 +6,9 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { nodeObject } from '../../../src/agent/node-object.js';
 import { createServerSource } from '../../../src/agent/source/server.js';
-import { NODE, POD } from '../../../src/api/kinds.js';
+import { EVENT, LEASE, NODE, POD } from '../../../src/api/kinds.js';
 import { isReady } from '../../../src/api/node.js';
-import type { ClusterView, Pod, Service } from '../../../src/api/types.js';
+import type { ClusterView, ConfigMap, Event, Pod, Secret, Service } from '../../../src/api/types.js';
 import { createClient } from '../../../src/client/client.js';
 import { createServer } from '../../../src/server/server.js';
 import { testName } from '../../lib/netns.js';
@@ -114,6 +114,46 @@ t.test('Services and their slices reach the view', async (t) => {
   t.match(slice.endpoints, [{ addresses: ['10.244.1.2'], nodeName: 'node1' }]);
   const names = cluster.view()!.services.map(({ metadata }) => metadata.name);
   t.strictSame(names.sort(), ['kubernetes', 'web']);
+});
+
+t.test('ConfigMaps and Secrets reach the view; events and the lease reach the server', async (t) => {
+  const cluster = makeCluster(t);
+  const server = await cluster.startServer();
+  t.teardown(() => server.close());
+  const source = cluster.makeSource();
+  await source.start(cluster.changed);
+  const metadata = { name: 'x', namespace: 'default' };
+  await cluster.client.create<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { k: 'v' } });
+  await cluster.client.create<Secret>({ apiVersion: 'v1', kind: 'Secret', metadata, stringData: { k: 'v' } });
+  const view = await until(() => {
+    const now = cluster.view();
+    return now?.configMaps?.length && now.secrets?.length ? now : undefined;
+  });
+  t.match(view.configMaps, [{ data: { k: 'v' } }]);
+  t.match(view.secrets, [{ data: { k: 'dg==' } }]);
+
+  const event = (count: number): Event => ({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'web.1', namespace: 'default' },
+    involvedObject: { kind: 'Pod', name: 'web', namespace: 'default' },
+    reason: 'BackOff',
+    count,
+  });
+  source.reportEvent({ ...event(1), metadata: { name: 'web.2', namespace: 'not-there' } });
+  for (const count of [1, 2, 3]) source.reportEvent(event(count));
+  await until(async () => (await cluster.client.get(EVENT, 'web.1', 'default'))?.count === 3 || undefined);
+
+  source.reportLease('node1');
+  const lease = await until(() => cluster.client.get(LEASE, 'node1', 'kube-node-lease'));
+  t.match(lease.spec, { holderIdentity: 'node1', leaseDurationSeconds: 40 });
+  t.match(lease.spec?.renewTime, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+  source.reportLease('node1');
+  await until(async () => {
+    const next = await cluster.client.get(LEASE, 'node1', 'kube-node-lease');
+    return next?.metadata.resourceVersion !== lease.metadata.resourceVersion || undefined;
+  });
+  t.same(source.problems(), []);
 });
 
 t.test("a pod's status arrives beside what others wrote there, its end takes it away", async (t) => {
