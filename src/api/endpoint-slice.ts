@@ -6,7 +6,7 @@
 import { parseIpv4, parseAddress } from '../wire/address.js';
 import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
 import { OBJECT_REFERENCE } from './object-reference.js';
-import { at, duplicate, invalid, required, type Problem } from './problem.js';
+import { at, duplicate, invalid, required, tooMany, type Problem } from './problem.js';
 import {
   checkDnsLabel,
   checkDnsSubdomain,
@@ -87,7 +87,7 @@ export const ENDPOINT_SLICE: Kind<EndpointSlice> = {
   validate: (slice) => [
     ...(slice.metadata.name ? checkDnsSubdomain(slice.metadata.name, 'metadata.name') : []),
     ...(slice.addressType ? [] : [required('addressType', 'must be specified')]),
-    ...tooMany(slice.endpoints, MAX_ENDPOINTS, 'endpoints'),
+    ...checkCount(slice.endpoints, MAX_ENDPOINTS, 'endpoints'),
     ...slice.endpoints.flatMap((endpoint, i) => checkEndpoint(endpoint, slice, at('endpoints', i))),
     ...checkPorts(slice),
   ],
@@ -104,16 +104,8 @@ function listText(items: readonly string[]): string {
   return items.length > SHOWN ? `${text} + ${items.length - SHOWN} more...` : text;
 }
 
-const tooMany = (items: readonly unknown[], most: number, field: string): Problem[] =>
-  items.length <= most
-    ? []
-    : [
-        {
-          field,
-          message: `Too many: ${items.length}: must have at most ${most} items`,
-          reason: 'FieldValueTooMany',
-        },
-      ];
+const checkCount = (items: readonly unknown[], most: number, field: string): Problem[] =>
+  items.length > most ? [tooMany(field, items.length, most)] : [];
 
 function checkEndpoint(endpoint: Endpoint, { addressType }: EndpointSlice, field: string): Problem[] {
   const { addresses, hostname, nodeName } = endpoint;
@@ -121,7 +113,7 @@ function checkEndpoint(endpoint: Endpoint, { addressType }: EndpointSlice, field
   return [
     ...(addresses.length === 0
       ? [required(`${field}.addresses`, 'must contain at least 1 address')]
-      : tooMany(addresses, MAX_ADDRESSES, `${field}.addresses`)),
+      : checkCount(addresses, MAX_ADDRESSES, `${field}.addresses`)),
     ...addresses.flatMap((address, i) =>
       checkEndpointAddress(address, addressType, at(`${field}.addresses`, i)),
     ),
@@ -146,7 +138,7 @@ function checkEndpointAddress(address: string, type: EndpointSlice['addressType'
 
 function checkPorts({ ports = [] }: EndpointSlice): Problem[] {
   return [
-    ...tooMany(ports, MAX_PORTS, 'ports'),
+    ...checkCount(ports, MAX_PORTS, 'ports'),
     ...ports.flatMap(({ name = '', port, appProtocol }, i) => {
       const field = at('ports', i);
       return [

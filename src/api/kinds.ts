@@ -9,17 +9,25 @@ import { DEPLOYMENT } from './deployment.js';
 import { ENDPOINT_SLICE } from './endpoint-slice.js';
 import { ENDPOINTS } from './endpoints.js';
 import { EVENT } from './event.js';
+import { GATEWAY_CLASS } from './gateway-class.js';
+import { GATEWAY } from './gateway.js';
+import { GRPC_ROUTE, HTTP_ROUTE } from './http-route.js';
+import { INGRESS_CLASS } from './ingress-class.js';
+import { INGRESS } from './ingress.js';
 import type { Kind } from './kind.js';
 import { LAB } from './lab.js';
 import { LEASE } from './lease.js';
 import { NAMESPACE } from './namespace.js';
+import { NETWORK_POLICY } from './network-policy.js';
 import { NODE } from './node.js';
 import { POD } from './pod.js';
+import { REFERENCE_GRANT } from './reference-grant.js';
 import { REPLICA_SET } from './replica-set.js';
 import { SECRET } from './secret.js';
 import { SERVICE_ACCOUNT } from './service-account.js';
 import { SERVICE } from './service.js';
 import { STATEFUL_SET } from './stateful-set.js';
+import { TCP_ROUTE, TLS_ROUTE, UDP_ROUTE } from './stream-route.js';
 import type { ApiObject } from './types.js';
 
 export { apiVersionOf, type Column, type Kind } from './kind.js';
@@ -28,19 +36,30 @@ export {
   CONTROLLER_REVISION,
   DAEMON_SET,
   DEPLOYMENT,
-  ENDPOINT_SLICE,
   ENDPOINTS,
+  ENDPOINT_SLICE,
   EVENT,
+  GATEWAY,
+  GATEWAY_CLASS,
+  GRPC_ROUTE,
+  HTTP_ROUTE,
+  INGRESS,
+  INGRESS_CLASS,
   LAB,
   LEASE,
   NAMESPACE,
+  NETWORK_POLICY,
   NODE,
   POD,
+  REFERENCE_GRANT,
   REPLICA_SET,
   SECRET,
   SERVICE,
   SERVICE_ACCOUNT,
   STATEFUL_SET,
+  TCP_ROUTE,
+  TLS_ROUTE,
+  UDP_ROUTE,
 };
 
 export const KINDS: readonly Kind[] = [
@@ -60,6 +79,17 @@ export const KINDS: readonly Kind[] = [
   STATEFUL_SET,
   DAEMON_SET,
   CONTROLLER_REVISION,
+  INGRESS,
+  INGRESS_CLASS,
+  NETWORK_POLICY,
+  GATEWAY_CLASS,
+  GATEWAY,
+  HTTP_ROUTE,
+  GRPC_ROUTE,
+  TCP_ROUTE,
+  UDP_ROUTE,
+  TLS_ROUTE,
+  REFERENCE_GRANT,
   LAB,
 ];
 

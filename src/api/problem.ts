@@ -75,6 +75,12 @@ export const tooLong = (field: string, bytes: number): Problem => ({
   reason: 'FieldValueTooLong',
 });
 
+export const tooMany = (field: string, items: number, most: number): Problem => ({
+  field,
+  message: `Too many: ${items}: must have at most ${most} items`,
+  reason: 'FieldValueTooMany',
+});
+
 /** Path of a map's entry, or of a list's: `labels[app]`, `containers[0]`. */
 export const at = (field: string, index: string | number): string => `${field}[${index}]`;
 

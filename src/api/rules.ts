@@ -58,6 +58,22 @@ export function checkDnsSubdomain(name: string, field: string): Problem[] {
   ];
 }
 
+/** `*.example.com`: a subdomain behind a star. */
+export function checkWildcardName(name: string, field: string): Problem[] {
+  if (name.length > 253) return [invalid(field, name, 'must be no more than 253 characters')];
+  if (name.startsWith('*.') && SUBDOMAIN.test(name.slice(2))) return [];
+  const pattern = `\\*\\.${SUBDOMAIN.source.slice(1, -1)}`;
+  return [
+    invalid(
+      field,
+      name,
+      "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower " +
+        "case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex " +
+        `used for validation is '${pattern}')`,
+    ),
+  ];
+}
+
 /** The key of a label or an annotation: an optional prefix, a slash, a name. */
 export function checkQualifiedName(key: string, field: string): Problem[] {
   const parts = key.split('/');

@@ -6,8 +6,8 @@
  * The walk finds what Kubernetes' strict decoding finds: unknown fields and wrong types; and required fields.
  */
 import { base64Fault } from './base64.js';
-import { isMap } from './json.js';
-import { at, notSupported, required, type Problem } from './problem.js';
+import { clone, isMap } from './json.js';
+import { at, invalid, notSupported, required, tooMany, type Problem } from './problem.js';
 
 export interface Schema {
   /** Absent: any JSON value. */
@@ -19,6 +19,10 @@ export interface Schema {
   readonly required?: readonly string[];
   readonly items?: Schema;
   readonly enum?: readonly string[];
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  /** What stands there when it is left out: see {@link fillIn}. */
+  readonly default?: unknown;
   /** The field that names an item of this list when two lists are merged; '' for a set of plain values. */
   readonly mergeKey?: string;
   /** A strategic merge leaves of this map, or of this list's items, only the fields that the patch names in `$retainKeys`. */
@@ -171,6 +175,10 @@ export function checkSchema(value: unknown, schema: Schema, field = ''): Problem
   }
   if (Array.isArray(value) && schema.items) {
     const { items } = schema;
+    const { minItems = 0, maxItems = Infinity } = schema;
+    if (value.length < minItems)
+      return [invalid(field, value.length, `${field} in body should have at least ${minItems} items`)];
+    if (value.length > maxItems) return [tooMany(field, value.length, maxItems)];
     return value.flatMap((item, i) => checkSchema(item, items, at(field, i)));
   }
   if (!isMap(value)) return [];
@@ -189,6 +197,19 @@ export function checkSchema(value: unknown, schema: Schema, field = ''): Problem
       problems.push(required(field ? `${field}.${key}` : key));
   }
   return problems;
+}
+
+/** Fill in what a schema says stands in a value where it was left out; changes `value`. */
+export function fillIn(value: unknown, schema: Schema): void {
+  if (Array.isArray(value)) {
+    if (schema.items) for (const item of value) fillIn(item, schema.items);
+    return;
+  }
+  if (!isMap(value)) return;
+  for (const [key, part] of Object.entries(schema.properties ?? {})) {
+    if (part.default !== undefined && value[key] === undefined) value[key] = clone(part.default);
+    fillIn(value[key], part);
+  }
 }
 
 /**
