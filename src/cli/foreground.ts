@@ -19,8 +19,8 @@ const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT'];
  */
 export async function runInside(argv: readonly string[]): Promise<number> {
   const [program, ...args] = argv;
-  const child = spawn(program!, args, { stdio: 'inherit' });
   const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  // The handlers first: a program that is quick to say that it is ready may be sent a signal before we run on.
   const handlers = FORWARDED.map((name) => {
     const handler = (): void => {
       if (child.pid === undefined || (onTerminal && FROM_TERMINAL.includes(name))) return;
@@ -29,6 +29,7 @@ export async function runInside(argv: readonly string[]): Promise<number> {
     process.on(name, handler);
     return () => process.off(name, handler);
   });
+  const child = spawn(program!, args, { stdio: 'inherit' });
   try {
     return await new Promise<number>((resolve, reject) => {
       child.on('error', (error: NodeJS.ErrnoException) =>
