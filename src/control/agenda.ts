@@ -2,6 +2,7 @@
  * What one run of control has decided so far. Controllers that touch the same object one after the other see each
  * other's decisions ({@link Agenda.latest}), and what comes out has each object at most once.
  */
+import { timestamp } from '../api/age.js';
 import type { ApiObject } from '../api/types.js';
 import type { Change, Note } from './change.js';
 
@@ -44,6 +45,13 @@ export class Agenda {
     if (this.#drafts.size === 0) return false;
     const type = this.#drafts.get(idOf(object))?.type;
     return type === 'delete' || type === 'remove';
+  }
+
+  /** An object as it will be; one that this run deletes looks as if it were on its way out already. */
+  foreseen<T extends ApiObject>(object: T): T {
+    if (!this.isLeaving(object)) return this.latest(object);
+    const deletionTimestamp = object.metadata.deletionTimestamp ?? timestamp(this.now);
+    return { ...object, metadata: { ...object.metadata, deletionTimestamp } };
   }
 
   create<T extends ApiObject>(object: T, ...notes: Note[]): void {

@@ -15,10 +15,16 @@ export type NamespaceLabels = (namespace: string) => Readonly<Record<string, str
 interface Place {
   readonly node: Node;
   readonly pods: readonly Pod[];
+  /** Those of the pods that {@link keepsOthersAway}. */
+  readonly shy: readonly Pod[];
 }
 
 const REQUIRED = 'requiredDuringSchedulingIgnoredDuringExecution';
 const domainOf = (node: Node, key: string): string | undefined => node.metadata.labels?.[key];
+
+/** Whether a pod may keep later ones from where it is. */
+export const keepsOthersAway = ({ spec }: Pod): boolean =>
+  (spec.affinity?.podAntiAffinity?.[REQUIRED] ?? []).length > 0;
 
 /** @returns why not, or undefined */
 export function refusalByPods(
@@ -50,8 +56,8 @@ export function refusalByPods(
   for (const term of affinity?.podAntiAffinity?.[REQUIRED] ?? [])
     if (hasNear(term.topologyKey, (other) => isMeant(term, pod, other)))
       return "node(s) didn't match pod anti-affinity rules";
-  for (const { node, pods } of places)
-    for (const other of pods)
+  for (const { node, shy } of places)
+    for (const other of shy)
       for (const term of other.spec.affinity?.podAntiAffinity?.[REQUIRED] ?? []) {
         const domain = domainOf(node, term.topologyKey);
         if (

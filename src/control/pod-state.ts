@@ -12,11 +12,17 @@ import { compareCreation } from './order.js';
 export const isActive = (pod: Pod): boolean =>
   !isTerminal(pod) && pod.metadata.deletionTimestamp === undefined;
 
-/** Milliseconds since 1970 at which a pod became ready; undefined when it is not. */
+const readyTimes = new WeakMap<Pod, number>();
+
+/** Milliseconds since 1970 at which a pod became ready; undefined when it is not. Remembered, as it is asked often. */
 export function readySince(pod: Pod): number | undefined {
+  const known = readyTimes.get(pod);
+  if (known !== undefined) return known;
   const condition = pod.status?.conditions?.find(({ type }) => type === 'Ready');
   if (condition?.status !== 'True') return undefined;
-  return condition.lastTransitionTime === undefined ? 0 : Date.parse(condition.lastTransitionTime);
+  const since = condition.lastTransitionTime === undefined ? 0 : Date.parse(condition.lastTransitionTime);
+  readyTimes.set(pod, since);
+  return since;
 }
 
 /** When a pod counts as available; undefined when it is not even ready. */

@@ -50,7 +50,7 @@ export function reconcilePods(
     if (!nodeName) continue;
     const seat = seats.get(nodeName);
     if (seat && !isTerminal(pod)) sit(seat, pod);
-    const word = parseIpv4(pod.status?.podIP ?? '');
+    const word = addressOf(pod);
     if (!pod.spec.hostNetwork && word !== undefined && pools.get(nodeName)?.claim(word)) holders.add(pod);
   }
   const list = [...seats.values()];
@@ -94,6 +94,28 @@ const SCHEDULED = { type: 'PodScheduled', status: 'True' } as const;
 const UNSCHEDULABLE = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable' } as const;
 const NO_ADDRESS = { type: 'PodReadyToStartContainers', status: 'False', reason: 'NoAddress' } as const;
 
+/** Whether all that follows from an address stands there: of thousands of pods, in most runs all. */
+function hasAddress({ status }: Pod, podIP: string, hostIP: string | undefined): boolean {
+  return (
+    status?.podIP === podIP &&
+    status.hostIP === hostIP &&
+    status.podIPs?.length === 1 &&
+    status.podIPs[0]!.ip === podIP &&
+    status.conditions?.every(({ reason }) => reason !== NO_ADDRESS.reason) === true
+  );
+}
+
+const words = new WeakMap<Pod, number>();
+
+/** A pod's address as a number, or undefined. Remembered, for a pod that has one keeps it. */
+function addressOf(pod: Pod): number | undefined {
+  const known = words.get(pod);
+  if (known !== undefined) return known;
+  const word = parseIpv4(pod.status?.podIP ?? '');
+  if (word !== undefined) words.set(pod, word);
+  return word;
+}
+
 function withAddress(
   pod: Pod,
   node: Node,
@@ -119,6 +141,7 @@ function withAddress(
     const bare = pod.status?.podIP === undefined ? pod : { ...pod, status };
     return withCondition(bare, { ...NO_ADDRESS, message }, now);
   }
+  if (hasAddress(pod, podIP, hostIP)) return pod;
   const conditions = pod.status?.conditions?.filter((condition) => condition.reason !== NO_ADDRESS.reason);
   const status = { ...pod.status, conditions, podIP, podIPs: [{ ip: podIP }], hostIP };
   return equal(status, pod.status) ? pod : { ...pod, status };

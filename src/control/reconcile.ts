@@ -60,10 +60,12 @@ export function decide(
     return wanted;
   });
   agenda.add(endNamespaces(view));
-  reconcileWorkloads(view, endingNamespaces(view), agenda);
+  // First, for a rollout must not count on pods of a node that is lost.
+  reconcileNodePods(nodes, view.pods, agenda);
+  const survivors = view.pods.map((pod) => agenda.foreseen(pod));
+  reconcileWorkloads({ ...view, pods: survivors }, endingNamespaces(view), agenda);
   if (view.others) collectGarbage(objectsOf(view), agenda);
   forgetEvents(view.events ?? [], agenda);
-  reconcileNodePods(nodes, view.pods, agenda);
   const pods = view.pods.map((pod) => agenda.latest(pod));
   const labels = new Map(view.namespaces.map(({ metadata }) => [metadata.name, metadata.labels ?? {}]));
   const labelsOf = (namespace: string): Record<string, string> => labels.get(namespace) ?? {};

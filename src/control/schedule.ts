@@ -11,13 +11,15 @@ import { isEveryAddress } from '../api/pod.js';
 import { fitsLabels, isTolerated, matchesNode, taintsOf, UNSCHEDULABLE_TAINT } from '../api/taints.js';
 import type { ContainerPort, Node, Pod, Taint } from '../api/types.js';
 import { compareNatural } from './order.js';
-import { refusalByPods, type NamespaceLabels } from './pod-affinity.js';
+import { keepsOthersAway, refusalByPods, type NamespaceLabels } from './pod-affinity.js';
 
 /** A node as the scheduler sees it. */
 export interface Seat {
   readonly node: Node;
   /** Pods on this node that have not ended. */
   readonly pods: Pod[];
+  /** Those of them that keep others away. */
+  readonly shy: Pod[];
   /** The host ports of these pods. */
   readonly hostPorts: ContainerPort[];
   /** Whether the node has a free pod address. */
@@ -28,6 +30,7 @@ export interface Seat {
 export const emptySeat = (node: Node, hasRoom: () => boolean): Seat => ({
   node,
   pods: [],
+  shy: [],
   hostPorts: [],
   hasRoom,
 });
@@ -35,7 +38,8 @@ export const emptySeat = (node: Node, hasRoom: () => boolean): Seat => ({
 /** Count a pod among those of a node. */
 export function sit(seat: Seat, pod: Pod): void {
   seat.pods.push(pod);
-  seat.hostPorts.push(...hostPortsOf(pod));
+  for (const port of hostPortsOf(pod)) seat.hostPorts.push(port);
+  if (keepsOthersAway(pod)) seat.shy.push(pod);
 }
 
 export type Placement = { node: string } | { why: string };
@@ -107,9 +111,17 @@ function preference({ spec }: Pod, node: Node): number {
   return liked - (shunned ? 100 : 0);
 }
 
-/** Also those of a pod on the host's network, which are its very ports. */
-const hostPortsOf = (pod: Pod): ContainerPort[] =>
-  pod.spec.containers.flatMap(({ ports = [] }) => ports.filter((port) => port.hostPort));
+const portsOf = new WeakMap<Pod, readonly ContainerPort[]>();
+
+/** The host ports of a pod, also those of one on the host's network, which are its very ports. Remembered. */
+function hostPortsOf(pod: Pod): readonly ContainerPort[] {
+  let ports = portsOf.get(pod);
+  if (!ports) {
+    ports = pod.spec.containers.flatMap(({ ports: all = [] }) => all.filter((port) => port.hostPort));
+    portsOf.set(pod, ports);
+  }
+  return ports;
+}
 
 const doCollide = (a: ContainerPort, b: ContainerPort): boolean =>
   a.hostPort === b.hostPort &&
