@@ -86,9 +86,10 @@ export type Frames = FrameColumns & {
   /** The pool in all widths. */
   readonly v: DataView;
   readonly b: Bytes;
-  /** Payload pieces: byte offset and length of each. */
+  /** Payload pieces: byte offset and length of each, and which follows it in its frame. */
   readonly pieceAt: Int32Array;
   readonly pieceLen: Int32Array;
+  readonly pieceNext: Int32Array;
   pieceCount: number;
   /** First free byte of the arena. */
   free: number;
@@ -119,7 +120,7 @@ export function createFrames(
 ): Frames {
   const columns = allocColumns(alloc, COLUMNS, capacity);
   const list = COLUMNS.map((name) => columns[name]);
-  const pieceColumns = allocColumns(alloc, ['at', 'len'], pieces);
+  const pieceColumns = allocColumns(alloc, ['at', 'len', 'next'], pieces);
   return {
     ...columns,
     count: 0,
@@ -128,6 +129,7 @@ export function createFrames(
     b: bytesOf(pool),
     pieceAt: pieceColumns.at,
     pieceLen: pieceColumns.len,
+    pieceNext: pieceColumns.next,
     pieceCount: 0,
     free: 0,
     end: arenaEnd,

@@ -85,7 +85,7 @@ export function addPayload(
     left -= n;
     skip = 0;
   } else skip -= inHead;
-  for (let i = frames.firstPiece[f]!; left > 0; i++) {
+  for (let i = frames.firstPiece[f]!; left > 0; i = frames.pieceNext[i]!) {
     const pieceLen = frames.pieceLen[i]!;
     if (skip >= pieceLen) {
       skip -= pieceLen;

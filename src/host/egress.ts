@@ -161,8 +161,7 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
       outbox.add(m, at, virtioNet.HEADER_LEN);
       outbox.add(m, l2, frames.headLen[f]!);
     }
-    const first = frames.firstPiece[f]!;
-    for (let i = first; i < first + frames.pieces[f]!; i++)
+    for (let n = frames.pieces[f]!, i = frames.firstPiece[f]!; n > 0; n--, i = frames.pieceNext[i]!)
       outbox.add(m, frames.pieceAt[i]!, frames.pieceLen[i]!);
     outbox.segments[m] = 1;
     outbox.packets[m] = frames.packets[f]!;

@@ -149,3 +149,70 @@ t.test('segments to a third host are merged, routed and cut again', async (t) =>
     t.same(inner.payload, new Uint8Array(1000).fill(i));
   });
 });
+
+/** `count` streams by their source port, one segment of each in turn. */
+const interleaved = (count: number, rounds: number): Partial<TcpFields>[] =>
+  Array.from({ length: count * rounds }, (_, i) => ({
+    srcPort: 1000 + (i % count),
+    seq: Math.floor(i / count) * 100,
+  }));
+
+t.test('interleaved streams are merged each for itself', async (t) => {
+  const out = merge(interleaved(8, 5), 100, createBench({ batch: { slots: 64 } }));
+  t.same(
+    out.map(({ bytes }) => parseFrame(bytes).srcPort),
+    [1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007],
+    'in the order in which they began',
+  );
+  t.same(
+    sizes(out),
+    Array.from({ length: 8 }, () => 500),
+  );
+  for (const [stream, { bytes }] of out.entries())
+    t.same(
+      [...parseFrame(bytes).payload].filter((_, i) => i % 100 === 0),
+      Array.from({ length: 5 }, (_, round) => round * 8 + stream),
+      'every piece in its place',
+    );
+});
+
+t.test('more streams than may be open: the one that began first ends first, and all arrives', async (t) => {
+  const out = merge(interleaved(9, 3), 100, createBench({ batch: { slots: 64 } }));
+  t.equal(
+    sizes(out).reduce((a, b) => a + b, 0),
+    2700,
+  );
+  for (let port = 1000; port < 1009; port++)
+    t.same(
+      out.filter(({ bytes }) => parseFrame(bytes).srcPort === port).map(({ bytes }) => parseFrame(bytes).seq),
+      [0, 100, 200],
+      'in order',
+    );
+});
+
+t.test('what does not join its stream ends it, and no other', async (t) => {
+  const other = { srcPort: 1001 };
+  for (const alone of [{ payload: new Uint8Array(0) }, { checksum: 1 }, { flags: ACK | 1 }] as const) {
+    const out = merge(
+      [
+        {},
+        { ...other, seq: 0 },
+        { seq: 100, ...alone },
+        { ...other, seq: 100 },
+        { seq: 100 },
+        { ...other, seq: 200 },
+      ],
+      100,
+      createBench({ batch: { slots: 64 } }),
+    );
+    t.same(
+      out.map(({ bytes }) => [parseFrame(bytes).srcPort, parseFrame(bytes).payload.length]),
+      [
+        [80, 100],
+        [1001, 300],
+        [80, 'payload' in alone ? 0 : 100],
+        [80, 100],
+      ],
+    );
+  }
+});

@@ -126,6 +126,17 @@ const KINDS: Record<string, (bench: HostBench) => Item[]> = {
     return [stream(bench, A.ip)];
   },
   'a stream from tunnel to tunnel': (bench) => [stream(bench, '10.244.3.9')],
+  'eight streams from the tunnel': (bench) => [
+    slot(
+      bench,
+      Array.from({ length: 40 }, (_, i) =>
+        vxlan(
+          tcpFrame({ ...IN, srcPort: 80 + (i & 7), dstPort: 1, seq: (i >> 3) * 1410, payload: bytes(1410) }),
+          { vni: 1 },
+        ),
+      ),
+    ),
+  ],
   'small datagrams to the tunnel': (bench) =>
     Array.from({ length: 16 }, (_, i) => {
       const frame = udpFrame({
