@@ -140,6 +140,15 @@ export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown
 export interface PodSpec {
   nodeName?: string;
   hostname?: string;
+  /** With a hostname: the headless Service below whose name the pod has one of its own. */
+  subdomain?: string;
+  dnsPolicy?: 'ClusterFirst' | 'ClusterFirstWithHostNet' | 'Default' | 'None';
+  dnsConfig?: {
+    nameservers?: string[];
+    searches?: string[];
+    options?: { name?: string; value?: string }[];
+  };
+  hostAliases?: HostAlias[];
   containers: Container[];
   initContainers?: Container[];
   volumes?: Volume[];
@@ -344,6 +353,9 @@ export const FLANNEL_BACKEND_DATA = 'flannel.alpha.coreos.com/backend-data';
  * has come up. A node that has flannel's annotations but not this one is an external host, see `isExternalNode`.
  */
 export const AGENT_ANNOTATION = 'podwire.dev/agent';
+
+/** Condition of a node: its agent answers DNS queries at the gateway address. */
+export const DNS_CONDITION = 'ClusterDNS';
 
 /** How an agent names itself in `user-agent`, its node's name behind it. */
 export const AGENT_USER = 'podwire-agent/';

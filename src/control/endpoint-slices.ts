@@ -99,7 +99,7 @@ function endpointOf(
   nodes: ReadonlyMap<string, Node>,
   assumesReady: boolean,
 ): Endpoint {
-  const { spec, metadata } = pod as Pod & { spec: { subdomain?: string } };
+  const { spec, metadata } = pod;
   const hasReport = pod.status?.conditions?.some(({ type }) => type === 'Ready') ?? false;
   const serving = isReady(pod) || (assumesReady && !hasReport);
   const terminating = metadata.deletionTimestamp !== undefined;

@@ -10,6 +10,7 @@ import { ApiError } from '../api/error.js';
 import { EVENT, KINDS, LAB, LEASE, type Kind } from '../api/kinds.js';
 import type { ApiObject, Lab, Lease } from '../api/types.js';
 import { reconcileApiService } from '../control/api-service.js';
+import { reconcileDnsService } from '../control/dns-service.js';
 import { compareCreation } from '../control/order.js';
 import { decide } from '../control/reconcile.js';
 import { reconcileServiceAccounts } from '../control/service-accounts.js';
@@ -73,7 +74,12 @@ export async function startControlLoop(
       const services = { assumesReady: false, keeps: new Set<string>(), memo };
       const decision = decide(now, Date.now(), store.revision, services);
       wakeAt(decision.again);
-      const changes = [...decision.changes, ...reconcileApiService(now), ...reconcileServiceAccounts(now)];
+      const changes = [
+        ...decision.changes,
+        ...reconcileApiService(now),
+        ...reconcileDnsService(now),
+        ...reconcileServiceAccounts(now),
+      ];
       // Together, so that they are one flush to disk.
       const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));
       for (const [i, result] of results.entries()) {

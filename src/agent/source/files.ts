@@ -32,7 +32,8 @@ import { labSpec } from '../../api/lab.js';
 import { checkObjects, ManifestError, readManifests } from '../../client/manifest.js';
 import type { Located } from '../../client/manifest.js';
 import { signature, watchPaths } from '../../client/watch-paths.js';
-import { settle } from '../../control/reconcile.js';
+import { reconcileDnsService } from '../../control/dns-service.js';
+import { applyChanges, settle } from '../../control/reconcile.js';
 import type { Logger } from '../log.js';
 import { nodeAnnotations } from '../node-object.js';
 import type { ClusterSource } from './source.js';
@@ -118,12 +119,17 @@ const viewOf = (found: readonly Located[], labName: string): ClusterView => {
   );
   const secrets = ofKind<Secret>(found, 'Secret').map(({ object }) => inNamespace(withDefaults(object)));
   const inside = [...pods, ...configMaps, ...secrets, ...services, ...endpointSlices, ...endpoints];
-  for (const name of new Set(['default', ...inside.map(({ metadata }) => metadata.namespace ?? 'default')]))
+  for (const name of new Set([
+    'default',
+    'kube-system',
+    ...inside.map(({ metadata }) => metadata.namespace ?? 'default'),
+  ]))
     if (!named.has(name))
       namespaces.push(withDefaults<Namespace>({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
 
   const written = new Map(pods.map((pod) => [keyOf(pod), pod]));
-  const settled = settle({ lab, namespaces, nodes, pods, services, endpointSlices, endpoints });
+  const given = settle({ lab, namespaces, nodes, pods, services, endpointSlices, endpoints });
+  const settled = applyChanges(given, reconcileDnsService(given, true));
   return {
     lab: withUid(lab, lab),
     namespaces: settled.namespaces.map((namespace) => withUid(namespace, namespace)),

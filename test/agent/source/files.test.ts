@@ -7,7 +7,7 @@ import type { Test } from 'tap';
 import { createFilesSource } from '../../../src/agent/source/files.js';
 import { isExternalNode } from '../../../src/api/node.js';
 import { FLANNEL_BACKEND_DATA } from '../../../src/api/types.js';
-import type { ClusterView, Pod } from '../../../src/api/types.js';
+import type { ClusterView, EndpointSlice, Pod } from '../../../src/api/types.js';
 import { testName } from '../../lib/netns.js';
 
 const NODES = `
@@ -87,7 +87,7 @@ t.test('objects of several files become one settled view', async (t) => {
   t.notOk(nodes.some(isExternalNode));
   t.same(
     namespaces.map((namespace) => namespace.metadata.name),
-    ['default'],
+    ['default', 'kube-system'],
   );
   t.match(files.podNamed('a'), {
     metadata: { namespace: 'default' },
@@ -137,9 +137,16 @@ subsets: [{addresses: [{ip: 203.0.113.9}], ports: [{port: 8080}]}]
   const [web, fixed] = one.view().services;
   t.match(web, { metadata: { uid: /./ }, spec: { clusterIP: /^10\./ } });
   t.equal(fixed?.spec.clusterIP, '172.30.0.9', 'an address outside serviceCIDR is taken as it is');
-  const addresses = one
-    .view()
-    .endpointSlices.flatMap(({ endpoints }) => endpoints)
+  const { endpointSlices } = one.view();
+  const isDns = ({ metadata }: EndpointSlice): boolean => metadata.name === 'kube-dns';
+  t.match(
+    endpointSlices.find(isDns)?.endpoints.map(({ addresses: [ip] }) => ip),
+    ['10.244.1.1', '10.244.2.1'],
+    'and DNS has its own',
+  );
+  const addresses = endpointSlices
+    .filter((slice) => !isDns(slice))
+    .flatMap(({ endpoints }) => endpoints)
     .map(({ addresses: [ip], conditions }) => [ip, conditions?.ready]);
   t.strictSame(addresses.sort(), [
     ['10.244.1.2', true],

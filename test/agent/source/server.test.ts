@@ -113,7 +113,7 @@ t.test('Services and their slices reach the view', async (t) => {
   );
   t.match(slice.endpoints, [{ addresses: ['10.244.1.2'], nodeName: 'node1' }]);
   const names = cluster.view()!.services.map(({ metadata }) => metadata.name);
-  t.strictSame(names.sort(), ['kubernetes', 'web']);
+  t.strictSame(names.sort(), ['kube-dns', 'kubernetes', 'web']);
 });
 
 t.test('ConfigMaps and Secrets reach the view; events and the lease reach the server', async (t) => {
