@@ -48,6 +48,8 @@ export const cleanUp = async ({
       node,
       dir: paths.pods,
       // Without an agent there are no ports to take away: a pod's TAP goes with its namespace.
+      // Nothing starts any more.
+      resolverFiles: () => ({ resolvConf: '', hosts: '' }),
       network: { attach: () => Promise.resolve(), detach: () => Promise.resolve() },
       hostAddress: '',
       report: () => undefined,

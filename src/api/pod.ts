@@ -9,6 +9,7 @@ import { podGatesText, podReadyText, podRestartsText, podStatusText } from './po
 import { checkProbes, defaultProbes } from './pod-probe.js';
 import { POD_SPEC, POD_STATUS } from './pod-schema.js';
 import { checkMounts, checkVolumes, defaultVolumes } from './pod-volumes.js';
+import { checkPodDns } from './pod-dns.js';
 import { at, forbidden, invalid, notSupported, required, type Problem } from './problem.js';
 import {
   checkAddress,
@@ -208,6 +209,7 @@ export function checkPodSpec(spec: PodSpec, field: string): Problem[] {
   }
   if (spec.hostname) problems.push(...checkDnsLabel(spec.hostname, `${field}.hostname`));
   if (spec.nodeName) problems.push(...checkDnsSubdomain(spec.nodeName, `${field}.nodeName`));
+  problems.push(...checkPodDns(spec, field));
   return problems;
 }
 

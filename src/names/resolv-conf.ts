@@ -25,11 +25,11 @@ export function parseResolvConf(text: string): ResolvConf {
   return { nameservers, searches, options };
 }
 
-/** The text of a resolv.conf, in the kubelet's order of lines. */
+/** The text of a resolv.conf. */
 export function formatResolvConf({ nameservers, searches, options }: ResolvConf): string {
   const lines = [
-    ...(searches.length > 0 ? [`search ${searches.join(' ')}`] : []),
     ...nameservers.map((address) => `nameserver ${address}`),
+    ...(searches.length > 0 ? [`search ${searches.join(' ')}`] : []),
     ...(options.length > 0 ? [`options ${options.join(' ')}`] : []),
   ];
   return lines.map((line) => `${line}\n`).join('');

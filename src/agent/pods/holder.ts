@@ -23,11 +23,12 @@
  * Not handled: separate mounts of the machine do not show through an overlay of its root.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pod } from '../../api/types.js';
 import { run, succeed } from '../../sys/command.js';
 import { netnsPath } from '../../sys/netns.js';
+import type { ResolverFiles } from './pod-dns.js';
 import { ended, isAlive, processesWithEnv, refOf, signal, statOf, type ProcessRef } from './procfs.js';
 
 /** What a command finds as PATH unless its container says otherwise. */
@@ -103,6 +104,8 @@ export interface HolderOptions {
   /** The network namespace, which must exist; undefined: the one we are in. */
   netns: string | undefined;
   hostname: string;
+  /** What its resolver reads. */
+  files: ResolverFiles;
   pod: Pod;
   /** Shell lines that make its volumes, see entry.ts; and where they are inside. */
   volumes: { script: string; at: string };
@@ -131,7 +134,7 @@ export async function removeNetns(netns: string): Promise<void> {
  * @throws {Error} with the words of the step that failed; nothing is left then but the namespace's name
  */
 export async function startHolder(options: HolderOptions): Promise<ProcessRef> {
-  const { dir, netns, hostname, pod } = options;
+  const { dir, netns, hostname, pod, files } = options;
   mkdirSync(join(dir, 'root'), { recursive: true, mode: 0o700 });
   const { hostNetwork = false } = pod.spec;
   const enter = netns === undefined ? [] : ['nsenter', `--net=${netnsPath(netns)}`, '--'];
@@ -147,12 +150,10 @@ export async function startHolder(options: HolderOptions): Promise<ProcessRef> {
       POD_DIR: dir,
       POD_SECRET: options.secretDir,
       POD_HOSTNAME: hostname,
-      POD_HOSTS: hostNetwork
-        ? hostsFileOfHost(readIfThere('/etc/hosts'), hostname, pod.status?.podIP)
-        : hostsFile(hostname, pod.status?.podIP),
-      POD_RESOLV: resolvConf(readIfThere('/etc/resolv.conf'), netns !== undefined),
       POD_VOLUMES: options.volumes.script,
       POD_VOLUMES_AT: options.volumes.at,
+      POD_HOSTS: files.hosts,
+      POD_RESOLV: files.resolvConf,
       POD_LO: hostNetwork ? '' : 'up',
       POD_NSSWITCH: NSSWITCH,
     },
@@ -213,20 +214,6 @@ export async function killHolder(dir: string, holder: ProcessRef | undefined): P
   }
 }
 
-/** As the kubelet writes it. */
-const hostsFile = (hostname: string, podIP: string | undefined): string =>
-  '# Kubernetes-managed hosts file.\n' +
-  '127.0.0.1\tlocalhost\n' +
-  '::1\tlocalhost ip6-localhost ip6-loopback\n' +
-  'fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n' +
-  (podIP ? `${podIP}\t${hostname}\n` : '');
-
-/** On the host's network: the host's names, as the kubelet writes them, and the host's own. */
-const hostsFileOfHost = (hosts: string, hostname: string, address: string | undefined): string =>
-  '# Kubernetes-managed hosts file (host network).\n' +
-  hosts.replace(/\n?$/, '\n') +
-  (address ? `${address}\t${hostname}\n` : '');
-
 const NSSWITCH = `passwd: files
 group: files
 shadow: files
@@ -236,20 +223,3 @@ protocols: files
 services: files
 ethers: files
 `;
-
-/** The machine's resolvers; those on its loopback are of no use in another network namespace. */
-const resolvConf = (machine: string, isElsewhere: boolean): string =>
-  isElsewhere
-    ? machine
-        .split('\n')
-        .filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line))
-        .join('\n')
-    : machine;
-
-const readIfThere = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-};

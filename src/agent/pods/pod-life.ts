@@ -40,6 +40,7 @@ import type { PodNetwork } from './pod-network.js';
 import { podStatus } from './pod-status.js';
 import { Reporter } from './reporter.js';
 import { initContainersDue, restartPolicyOf } from './start-order.js';
+import type { ResolverFiles } from './pod-dns.js';
 import { isAlive } from './procfs.js';
 import { PodVolumes, tmpfsSize, type RequestToken } from './volumes.js';
 import { holderOf, rfc3339, uidOf, writeState, type ContainerRecord, type PodState } from './state.js';
@@ -61,6 +62,8 @@ export interface HostContext {
   /** What the node has to give. */
   allocatable?: Allocatable;
   requestToken?: RequestToken;
+  /** What a pod's resolver reads; its hostname is the pod's own. */
+  resolverFiles(pod: Pod, hostname: string): ResolverFiles;
   backoff: Backoff;
   /** Before each holder that is made. */
   gate: Gate;
@@ -372,8 +375,9 @@ export class PodLife {
       const { hostname, pod } = state;
       const netns = state.netns ?? this.#context.netns;
       const volumes = { script: volumesScript(pod.spec.volumes ?? [], tmpfsSize), at: VOLUMES };
+      const files = this.#context.resolverFiles(pod, hostname);
       const holder = await gate(() =>
-        startHolder({ dir, secretDir: podsDir, netns, hostname, pod, volumes }),
+        startHolder({ dir, secretDir: podsDir, netns, hostname, files, pod, volumes }),
       );
       state.holderPid = holder.pid;
       state.holderStart = holder.startTime;

@@ -17,6 +17,7 @@ import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
 import { createEventRecorder } from './events.js';
 import { createGate } from './gate.js';
 import { DEFAULT_GRACE_SECONDS, newState, PodLife, type HostContext, type LogOptions } from './pod-life.js';
+import type { ResolverFiles } from './pod-dns.js';
 import type { PodNetwork } from './pod-network.js';
 import { podFolders, readState, uidOf, type PodState } from './state.js';
 import type { RequestToken } from './volumes.js';
@@ -39,6 +40,8 @@ export interface PodRuntimeOptions {
   objects?(): PodObjects;
   allocatable?: Allocatable;
   requestToken?: RequestToken;
+  /** What a pod's resolver reads, when it starts. */
+  resolverFiles(pod: Pod, hostname: string): ResolverFiles;
   /** A pod's status is new. Never called twice in a row with the same. */
   report(pod: Pod, status: PodStatus): void;
   /** Something happened to a pod that people want to know of. */

@@ -5,7 +5,7 @@
 import { pino } from 'pino';
 import type { Pod } from '../../../src/api/types.js';
 import { createPodRuntime } from '../../../src/agent/pods/runtime.js';
-import { QUICK, type TestLab } from './host.js';
+import { filesOf, QUICK, type TestLab } from './host.js';
 
 const { lab, dir } = JSON.parse(process.argv[2]) as TestLab;
 const pods = JSON.parse(process.argv[3]) as Pod[];
@@ -16,6 +16,7 @@ createPodRuntime({
   node: 'n1',
   dir,
   hostAddress: '192.168.50.1',
+  resolverFiles: filesOf,
   backoff: QUICK,
   log: pino({ level: 'silent' }),
   network: {

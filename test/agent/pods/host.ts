@@ -2,6 +2,7 @@
  * A host with real pods for tests: a runtime whose network does nothing but remember what it was asked. Its lab is
  * called `pwt-PID-N`, and all of it is removed with the test.
  */
+import { resolverFiles } from '../../../src/agent/pods/pod-dns.js';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -134,9 +135,26 @@ async function sweep(lab: string, dir: string): Promise<void> {
   const nothing = () => Promise.resolve();
   const log = pino({ level: 'silent' });
   const network = { attach: nothing, detach: nothing };
-  const options = { lab, node: 'n1', dir, hostAddress: '', network, report: nothing, removed: nothing, log };
-  await createPodRuntime(options).removeAll();
+  await createPodRuntime({
+    lab,
+    node: 'n1',
+    dir,
+    hostAddress: '',
+    network,
+    resolverFiles: filesOf,
+    report: nothing,
+    removed: nothing,
+    log,
+  }).removeAll();
 }
+
+/** What resolvers of pods read in a lab with all defaults. */
+export const filesOf: PodRuntimeOptions['resolverFiles'] = (pod, hostname) =>
+  resolverFiles(pod, hostname, {
+    lab: { apiVersion: 'podwire.dev/v1alpha1', kind: 'Lab', metadata: { name: 'test' } },
+    gateway: '10.244.1.1',
+    isInLab: true,
+  });
 
 /** What a test may have otherwise than usual. */
 export type HostSettings = Partial<PodNetwork> &
@@ -163,6 +181,7 @@ export function makeHost(t: Test, where = makeLab(t), settings: HostSettings = {
     allocatable: { cpu: '2', memory: '4Gi' },
     requestToken: settings.requestToken,
     event: settings.event,
+    resolverFiles: filesOf,
     backoff: QUICK,
     log: settings.log ?? pino({ level: process.env.PWT_LOG ?? 'silent' }),
     network: {
