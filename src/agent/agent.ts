@@ -15,9 +15,11 @@ import { NODE_STARTING, type ClusterView, type Pod, type PodStatus } from '../ap
 import { podMtu } from '../compile/compile.js';
 import { nodeAddresses } from '../compile/node-addresses.js';
 import type { Offload } from '../sys/tap.js';
+import { formatIpv4 } from '../wire/address.js';
 import { createApiRelay } from './api-relay.js';
 import type { Line } from './api/dial.js';
 import { createAgentListener, serveAgentApi } from './api/http.js';
+import { createAgentDns } from './dns/agent-dns.js';
 import { openHostSide } from './host-side.js';
 import { takeLock } from './lock.js';
 import type { Logger } from './log.js';
@@ -26,6 +28,7 @@ import type { NodeFacts } from './node-object.js';
 import type { AgentParts } from './parts.js';
 import { agentPaths, makeAgentDirs } from './paths.js';
 import { hostCapacity, podObjects } from './pod-objects.js';
+import { resolverFiles } from './pods/pod-dns.js';
 import { preflight } from './preflight.js';
 import type { ClusterSource } from './source/source.js';
 import { ourNode, ourPods, showAgent } from './status.js';
@@ -46,6 +49,8 @@ export interface AgentOptions {
   source: ClusterSource;
   /** Give the server a link by which it reaches this API; absent where there is no server. */
   dial?(listener: RequestListener): Line;
+  /** The path socket of the lab's relay to DNS servers outside; without it they are asked from here. */
+  dnsRelay?: string;
   parts: AgentParts;
   log: Logger;
   /** Aborted when the agent shall end. */
@@ -104,11 +109,20 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       facts.runtime?.sync(ourPods(facts));
       await facts.hostSide?.sync(facts.view);
       facts.apiRelay?.sync();
+      await syncDns(facts.view);
     } catch (error) {
       facts.viewProblem = `Cannot put the newest objects into force: ${messageOf(error)}`;
       log.error({ err: error }, facts.viewProblem);
     }
   });
+
+  /** Names after the packets' tables; what has become of our answering is said at once. */
+  const syncDns = async (view: ClusterView): Promise<void> => {
+    if (!facts.dns) return;
+    const before = facts.dns.problem();
+    await facts.dns.sync(view);
+    if (facts.dns.problem() !== before && facts.phase === 'running') reportNode();
+  };
 
   const onView = (view: ClusterView): void => {
     if (view.pods !== facts.view?.pods) {
@@ -137,6 +151,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
         podCidr: facts.podCidr,
         capacity,
         notReady,
+        dns: facts.dns && { problem: facts.dns.problem() },
         now,
       }),
     );
@@ -222,6 +237,12 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       services: () => facts.view?.services ?? [],
       objects: podObjects(() => facts.view),
       allocatable: capacity,
+      resolverFiles: (pod, hostname) =>
+        resolverFiles(pod, hostname, {
+          lab: facts.view!.lab,
+          gateway: formatIpv4(addresses.gateway),
+          isInLab: netns !== undefined,
+        }),
       report(pod: Pod, status: PodStatus) {
         facts.statuses.set(pod.metadata.uid ?? '', status);
         source.reportPod(pod, status);
@@ -260,13 +281,25 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       facts.apiRelay = relay;
     }
 
+    const dns = createAgentDns({
+      netns,
+      address: addresses.gateway,
+      relay: options.dnsRelay,
+      log: log.child({ part: 'dns' }),
+    });
+    endings.add('DNS', () => dns.close());
     await ending.orEnd(published);
+    await dns.sync(facts.view!);
+    facts.dns = dns;
 
     facts.phase = 'running';
     reportNode();
-    const heartbeat = setInterval(() => reportNode(), HEARTBEAT_MS);
     source.reportLease(node);
     const renewal = setInterval(() => source.reportLease(node), LEASE_MS);
+    const heartbeat = setInterval(() => {
+      if (facts.view) void syncDns(facts.view); // a port that was taken may be free now
+      reportNode();
+    }, HEARTBEAT_MS);
     endings.add('the heartbeat', () => {
       clearInterval(renewal);
       clearInterval(heartbeat);

@@ -8,6 +8,7 @@ import { nodeAddresses } from '../compile/node-addresses.js';
 import { formatMac } from '../wire/address.js';
 import {
   AGENT_ANNOTATION,
+  DNS_CONDITION,
   FLANNEL_BACKEND_DATA,
   FLANNEL_BACKEND_TYPE,
   FLANNEL_PUBLIC_IP,
@@ -47,6 +48,8 @@ export interface NodeFacts {
   notReady?: { reason: string; message: string };
   /** What the host has to give, as quantities. */
   capacity?: Readonly<Record<string, string>>;
+  /** Whether DNS queries are answered here; why not, when they are not; undefined before it was tried. */
+  dns?: { problem: string | undefined };
   /** The current time, RFC 3339. */
   now: string;
 }
@@ -77,6 +80,17 @@ const readLine = (path: string): string => {
     return '';
   }
 };
+const dnsCondition = (
+  problem: string | undefined,
+  now: string,
+): Condition & { lastHeartbeatTime: string } => ({
+  type: DNS_CONDITION,
+  status: problem === undefined ? 'True' : 'False',
+  reason: problem === undefined ? 'Answering' : 'CannotListen',
+  message: problem ?? 'The agent answers DNS queries at the gateway address',
+  lastHeartbeatTime: now,
+  lastTransitionTime: now,
+});
 
 /** What the agent says of its node. The source merges it into the object that is there. */
 export const nodeObject = (facts: NodeFacts): Node => {
@@ -113,7 +127,7 @@ export const nodeObject = (facts: NodeFacts): Node => {
         { type: 'Hostname', address: facts.name },
       ],
       ...(facts.capacity && { capacity: { ...facts.capacity }, allocatable: { ...facts.capacity } }),
-      conditions: [...pressures, ready],
+      conditions: [...pressures, ready, ...(facts.dns ? [dnsCondition(facts.dns.problem, facts.now)] : [])],
       nodeInfo: {
         machineID: readLine('/etc/machine-id'),
         bootID: readLine('/proc/sys/kernel/random/boot_id'),

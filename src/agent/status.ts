@@ -7,6 +7,7 @@ import { isReady } from '../api/node.js';
 import type { ClusterView, Node, Pod, PodStatus } from '../api/types.js';
 import type { ApiRelay } from './api-relay.js';
 import type { Shown } from './api/http.js';
+import type { AgentDns } from './dns/agent-dns.js';
 import type { HostSide, HostSideStatus } from './host-side.js';
 import type { PacketPath } from './parts.js';
 import type { PodRuntime } from './pods/runtime.js';
@@ -34,6 +35,7 @@ export interface AgentFacts {
   runtime?: PodRuntime;
   hostSide?: HostSide;
   apiRelay?: ApiRelay;
+  dns?: AgentDns;
   /** What the pods' runtime said last, by uid. */
   readonly statuses: Map<string, PodStatus>;
 }
@@ -64,6 +66,7 @@ export interface AgentStatus {
   podCIDR?: string;
   packetPath?: ReturnType<PacketPath['status']>;
   host?: HostSideStatus;
+  dns?: ReturnType<AgentDns['status']>;
   pods: PodRow[];
   /** Everything that is wrong, in sentences; empty when all is well. */
   problems: string[];
@@ -93,6 +96,7 @@ const problemsOf = (facts: AgentFacts): string[] => [
   ...(facts.path?.status().problems ?? []),
   ...(facts.hostSide?.problems() ?? []),
   ...(facts.apiRelay?.problems() ?? []),
+  ...(facts.dns?.problems() ?? []),
 ];
 
 const statusOf = (facts: AgentFacts): AgentStatus => ({
@@ -108,6 +112,7 @@ const statusOf = (facts: AgentFacts): AgentStatus => ({
   podCIDR: facts.podCidr,
   packetPath: facts.path?.status(),
   host: facts.hostSide?.status(),
+  dns: facts.dns?.status(),
   pods: ourPods(facts).map((pod) => podRow(pod, facts.statuses.get(pod.metadata.uid ?? '') ?? pod.status)),
   problems: problemsOf(facts),
 });

@@ -73,7 +73,7 @@ export function labSpec(lab: Lab): FullLabSpec {
 /** Link names have at most 15 bytes, and ours put `pw-` before the lab's name. */
 const LONGEST_NAME = 12;
 /** Names that files and namespaces of the lab itself have in the places where those of its nodes stand. */
-const RESERVED_NODE_NAMES = ['net', 'server', 'store', 'supervisor'];
+const RESERVED_NODE_NAMES = ['dns', 'net', 'server', 'store', 'supervisor'];
 const MIN_MTU = 1280;
 const MAX_MTU = 65535;
 const MAX_VNI = 0xffffff;

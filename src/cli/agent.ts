@@ -61,6 +61,7 @@ export const agent = defineVerb({
       value: 'N',
       help: `look for packets up to N µs before sleeping, if that pays; 0: never (default: ${SPIN_US})`,
     },
+    'dns-relay': { type: 'string', value: 'SOCKET', help: 'path of the lab’s relay to DNS servers outside' },
     cleanup: { type: 'boolean', help: 'remove what an agent left on this host' },
   },
   args: { min: 0, max: Number.MAX_SAFE_INTEGER },
@@ -100,6 +101,7 @@ export const agent = defineVerb({
       offload,
       spinUs: readSpin(flags['spin-us']),
       source,
+      dnsRelay: flags['dns-relay'],
       dial:
         flags.server === undefined
           ? undefined

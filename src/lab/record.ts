@@ -32,6 +32,7 @@ export const labPaths = (name: string) => {
     pid: join(dir, 'supervisor.pid'),
     processes: join(dir, 'processes.json'),
     serverSocket: join(dir, 'server.sock'),
+    dnsSocket: join(dir, 'dns.sock'),
     kubeconfig: join(dir, 'kubeconfig'),
     store: join(dir, 'store'),
     log: (process: string) => join(dir, `${process}.log`),
@@ -78,7 +79,7 @@ export function readPlace(name: string): Place | undefined {
   if (record) return { name, nodes: record.nodes };
   const nodes = entries(labDir(name)).flatMap((entry) => {
     const node = /^(.+)\.sock$/.exec(entry.name)?.[1];
-    return node === undefined || node === 'server' ? [] : [{ name: node }];
+    return node === undefined || ['dns', 'server'].includes(node) ? [] : [{ name: node }];
   });
   return nodes.length > 0 ? { name, nodes } : undefined;
 }

@@ -5,8 +5,10 @@
 
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { labSpec } from '../api/lab.js';
 import { createLogger } from '../agent/log.js';
 import { createCluster } from './create-cluster.js';
+import { startDnsRelay } from './dns-relay.js';
 import { daemonEnv } from './environment.js';
 import { labPaths, readLab, writeProcesses, type LabRecord } from './record.js';
 import { createSupervisor, type ChildSpec, type Running } from './supervisor.js';
@@ -41,6 +43,7 @@ export const agentsOf = (record: LabRecord, podwire: readonly string[]): ChildSp
       ...['--netns', netns],
       ...['--iface', 'eth0'],
       ...['--server', labPaths(record.name).serverSocket],
+      ...['--dns-relay', labPaths(record.name).dnsSocket],
     ],
   }));
 
@@ -63,6 +66,7 @@ export async function runSupervisor(lab: string, podwire: readonly string[]): Pr
   process.on('SIGHUP', () => {}); // the terminal of `up` is closed
   writeFileSync(paths.pid, `${process.pid}\n`, { mode: 0o600 });
   log.info({ pid: process.pid }, 'Supervisor started');
+  const relay = await startDnsRelay(paths.dnsSocket, labSpec(known.record.lab).dns, (line) => log.warn(line));
   const supervisor = createSupervisor({
     start: (child, onEnd) =>
       startChild(child, lab, (how) => {
@@ -85,6 +89,7 @@ export async function runSupervisor(lab: string, podwire: readonly string[]): Pr
   log.info({ signal: String(why) }, 'Supervisor ends');
   hasEnded.abort();
   await supervisor.stop(GRACE_MS);
+  await relay.close();
   rmSync(paths.pid, { force: true });
   if (why instanceof Error) throw why;
 }
