@@ -140,8 +140,6 @@ export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown
 export interface PodSpec {
   nodeName?: string;
   hostname?: string;
-  /** With a hostname: the headless Service below whose name the pod has one of its own. */
-  subdomain?: string;
   dnsPolicy?: 'ClusterFirst' | 'ClusterFirstWithHostNet' | 'Default' | 'None';
   dnsConfig?: {
     nameservers?: string[];
