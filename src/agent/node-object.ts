@@ -109,6 +109,7 @@ export const nodeObject = (facts: NodeFacts): Node => {
     message,
     ...times,
   }));
+  const dns = facts.dns ? [dnsCondition(facts.dns.problem, facts.now)] : [];
   return {
     apiVersion: 'v1',
     kind: 'Node',
@@ -127,7 +128,7 @@ export const nodeObject = (facts: NodeFacts): Node => {
         { type: 'Hostname', address: facts.name },
       ],
       ...(facts.capacity && { capacity: { ...facts.capacity }, allocatable: { ...facts.capacity } }),
-      conditions: [...pressures, ready, ...(facts.dns ? [dnsCondition(facts.dns.problem, facts.now)] : [])],
+      conditions: [...pressures, ...dns, ready],
       nodeInfo: {
         machineID: readLine('/etc/machine-id'),
         bootID: readLine('/proc/sys/kernel/random/boot_id'),
