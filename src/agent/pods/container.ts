@@ -26,6 +26,7 @@ import { nextDelay, restarts, type Backoff } from './backoff.js';
 import { adoptCommand, startCommand, type Exit, type Run } from './command.js';
 import type { Happening } from './events.js';
 import { hasEntry, readLastWords, writeEntry } from './entry.js';
+import { findHtml, type Found } from './html.js';
 import { MIN_GRACE_MS, PreStop, runPostStart } from './hooks.js';
 import { planOf } from './images.js';
 import { lastWordsOfLog } from './logs.js';
@@ -305,7 +306,14 @@ export class ContainerLife {
     mkdirSync(join(this.#context.dir, this.record.name), { recursive: true, mode: 0o700 });
     const log = openSync(`${this.#base()}.log`, 'a', 0o600);
     const write = (line: string) => void writeSync(log, line + '\n');
-    const identity = { ...this.#context, image: this.#spec.image ?? '' };
+    const { volumes } = this.#context;
+    const find = (path: string): Found => {
+      const holderPid = this.#context.holderPid();
+      return holderPid === undefined
+        ? 'nothing'
+        : findHtml(`/proc/${holderPid}/root`, this.#spec, volumes, path);
+    };
+    const identity = { ...this.#context, image: this.#spec.image ?? '', find };
     try {
       const servers = await startServers(identity, plan.listeners, write);
       const close = async () => {

@@ -6,6 +6,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { bindTcp } from '../../sys/listen.js';
 import { openUdp } from '../../sys/udp.js';
+import type { Found } from './html.js';
 import { parseImage, type Behaviour, type Listener } from './images.js';
 
 /** Whom a server speaks for. */
@@ -14,6 +15,8 @@ export interface Identity {
   image: string;
   /** undefined: the machine's own namespace. */
   netns: string | undefined;
+  /** What lies in the container at a path of its pages. */
+  find?(path: string): Found;
 }
 
 /** The listening servers of one container. */
@@ -114,13 +117,18 @@ function listening(server: Server | Socket, fd: number): Promise<void> {
 }
 
 /** Status, content type and body of a path; undefined: not found. */
-type Page = (path: string, identity: Identity) => [number, string, string] | undefined;
+type Page = (path: string, identity: Identity) => [number, string, string | Buffer] | undefined;
 
 const text = (body: string): [number, string, string] => [200, 'text/plain', body];
 
 const PAGES: Readonly<Record<Behaviour, Page>> = {
-  welcome: (path, { podName }) =>
-    path === '/' || path === '/index.html' ? [200, 'text/html', welcomePage(podName)] : undefined,
+  welcome: (path, { podName, find }) => {
+    const found = find?.(path) ?? 'nothing';
+    if (typeof found === 'object') return [200, found.type, found.body];
+    if (found === 'nothing mounted')
+      return path.endsWith('/') ? [403, 'text/plain', '403 Forbidden\n'] : undefined;
+    return path === '/' || path === '/index.html' ? [200, 'text/html', welcomePage(podName)] : undefined;
+  },
   app: (path, { podName, image }) => {
     if (path === '/hostname') return text(`Hostname : ${podName}\n`);
     if (path === '/version') return text(`[App Version] : Version ${parseImage(image).tag}\n`);
