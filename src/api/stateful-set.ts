@@ -124,10 +124,18 @@ export const STATEFUL_SET: Kind<StatefulSet> = {
               "'minReadySeconds' are forbidden",
           ),
         ],
-  warnings: ({ spec }) =>
-    ((spec as { volumeClaimTemplates?: unknown[] }).volumeClaimTemplates ?? []).length > 0
-      ? ['spec.volumeClaimTemplates: stored, but there are no volumes to claim']
-      : [],
+  warnings({ spec }) {
+    const { volumeClaimTemplates = [] } = spec as { volumeClaimTemplates?: unknown[] };
+    const several = spec.updateStrategy?.rollingUpdate?.maxUnavailable !== undefined;
+    return [
+      ...(volumeClaimTemplates.length > 0
+        ? ['spec.volumeClaimTemplates: stored, but there are no volumes to claim']
+        : []),
+      ...(several
+        ? ['spec.updateStrategy.rollingUpdate.maxUnavailable: stored, but pods are updated one at a time']
+        : []),
+    ];
+  },
 };
 
 /** What an update may not change. */

@@ -103,6 +103,17 @@ t.test('what an update may not change', async (t) => {
   t.strictSame(update('StatefulSet', { replicas: 5, ordinals: { start: 2 } }), []);
 });
 
+t.test('what is stored and has no effect is said', async (t) => {
+  const set = withDefaults(
+    workload<StatefulSet>('StatefulSet', {
+      volumeClaimTemplates: [{ metadata: { name: 'data' } }],
+      updateStrategy: { rollingUpdate: { maxUnavailable: 2 } },
+    }),
+  );
+  t.match(kindOf(set)!.warnings!(set), [/no volumes to claim$/, /one at a time$/]);
+  t.strictSame(kindOf(set)!.warnings!(withDefaults(workload<StatefulSet>('StatefulSet'))), []);
+});
+
 t.test('columns are those of kubectl', async (t) => {
   const deployment = withDefaults(workload<Deployment>('Deployment', { replicas: 3 }));
   deployment.status = { readyReplicas: 2, updatedReplicas: 3, availableReplicas: 1 };
