@@ -32,7 +32,7 @@ export async function requestToken(exchange: Exchange): Promise<void> {
     problems.push(invalid(field, expirationSeconds, 'may not specify a duration less than 10 minutes'));
   if ((expirationSeconds as number) > LONGEST_SECONDS)
     problems.push(invalid(field, expirationSeconds, 'may not specify a duration larger than 2^32 seconds'));
-  const bound = spec['boundObjectRef'];
+  const bound = spec['boundObjectRef'] ?? undefined;
   if (bound !== undefined && (!isMap(bound) || bound['kind'] !== POD.kind))
     problems.push(invalid('spec.boundObjectRef', bound, 'a token can be bound to a Pod only'));
   if (problems.length > 0)
