@@ -5,6 +5,7 @@
 import type { ClusterView, Lab, Node } from '../api/types.js';
 import type { Offload } from '../sys/tap.js';
 import type { Logger } from './log.js';
+import type { Readings } from './packet/readings.js';
 import type { PodNetwork, PodRuntime, PodRuntimeOptions } from './pods/runtime.js';
 
 /** The packet worker and its tables. */
@@ -13,6 +14,8 @@ export interface PacketPath {
   setView(view: ClusterView): Promise<void>;
   /** Text of a table, or of all. Throws a RangeError when there is none of that name. */
   dump(table?: string): string;
+  /** The worker's counters as numbers. */
+  readings?(): Readings;
   /** A frame for the router as if the host's kernel had sent it by pw0. */
   inject?(frame: Uint8Array): void;
   readonly network: PodNetwork;

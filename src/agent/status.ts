@@ -156,6 +156,10 @@ export const showAgent = (facts: AgentFacts): Shown => ({
     const pod = ourPod(facts, namespace, name);
     return orNotFound(() => facts.runtime!.state(uidOf(pod)));
   },
+  readings() {
+    if (!facts.path?.readings) throw notYet(facts);
+    return facts.path.readings();
+  },
   podLog(namespace, name, options) {
     if (!facts.runtime) throw notYet(facts);
     const pod = ourPod(facts, namespace, name);

@@ -28,6 +28,7 @@ export const VERBS: readonly VerbRow[] = [
   { name: 'explain', summary: 'what would happen to a packet, and why', load: async () => (await import('./explain.js')).explain },
   { name: 'dns', summary: 'the cluster’s DNS by itself, from files', load: async () => (await import('./dns.js')).dns },
   { name: 'tables', summary: 'what the data plane really knows', load: async () => (await import('./tables.js')).tables },
+  { name: 'top', summary: 'what the packet workers do right now', load: async () => (await import('./top.js')).top },
   { name: 'agent', summary: 'run one host', load: async () => (await import('./agent.js')).agent },
   { name: 'doctor', summary: 'what on this machine will bite you', load: async () => (await import('./doctor.js')).doctor },
   { name: 'server', summary: 'the API of a cluster', load: async () => (await import('./server.js')).server },

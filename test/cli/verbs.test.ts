@@ -28,6 +28,7 @@ t.test('bad usage of any verb is exit code 2 before anything is touched', async 
     [['up', 'demo'], /Unexpected argument "demo"/],
     [['down', '--all', '--lab', 'x'], /Either --lab or --all/],
     [['status', '-o', 'xml'], /no output format "xml"; choose json/],
+    [['top', '--interval', '0'], /Cannot read --interval "0"; need seconds, 0.1 to 3600/],
     [['apply'], /Which file\? Name it with -f/],
     [['get'], /An argument is missing/],
     [['get', 'sandwiches'], /There is no kind "sandwiches"; there are /],

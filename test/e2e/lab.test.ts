@@ -104,6 +104,13 @@ t.test('a lab', { skip: needsRoot() }, async (t) => {
     for (const pod of ['web-1', 'web-2'])
       t.match(must('exec', 'client', '--', 'curl', '-sS', '-m', '5', `http://${ipOf(pod)}/`), /./);
     t.match(must('tables', 'fdb', '--node', 'node1'), /0a:58/);
+    t.match(JSON.parse(must('top', '--node', 'node1', '--interval', '0.2', '--once', '-o', 'json')), [
+      { node: 'node1', ports: [{ name: /./ }] },
+    ]);
+    t.match(
+      must('top', '--interval', '0.2', '--once'),
+      /node1   worker .* of a processor[^]*PORT [^]*node2   worker/,
+    );
   });
 
   await t.test('runs programs in pods and hosts with their exit codes and streams', async (t) => {

@@ -5,6 +5,7 @@
  *     GET /healthz                                         ok
  *     GET /status                                          JSON, see {@link AgentStatus}
  *     GET /tables[/NAME]                                   the packet path's tables as text
+ *     GET /readings                                        JSON, the worker's counters, see {@link Readings}
  *     GET /pods/NAMESPACE/NAME/log?follow=&tail=&container=&previous=
  *     POST /pods/NAMESPACE/NAME/exec                       see exec.ts
  *     POST /pods/NAMESPACE/NAME/portforward                see port-forward.ts
@@ -18,6 +19,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError, badRequest, statusOf } from '../../api/error.js';
 import type { Logger } from '../log.js';
+import type { Readings } from '../packet/readings.js';
 import type { LogOptions } from '../pods/pod-life.js';
 import type { PodState } from '../pods/state.js';
 import type { AgentStatus } from '../status.js';
@@ -30,6 +32,7 @@ export interface Shown {
   readonly netns: string | undefined;
   status(): AgentStatus;
   table(name: string | undefined): string;
+  readings(): Readings;
   /** A pod that runs here. */
   pod(namespace: string, name: string): PodState;
   podLog(namespace: string, name: string, options: LogOptions): Readable;
@@ -79,6 +82,7 @@ const count = (query: URLSearchParams, name: string): number | undefined => {
 const ROUTES: readonly (readonly ['GET' | 'POST', RegExp, Handler])[] = [
   ['GET', /^\/healthz$/, ({ response }) => sendText(response, 'ok\n')],
   ['GET', /^\/status$/, ({ shown, response }) => sendJson(response, 200, shown.status())],
+  ['GET', /^\/readings$/, ({ shown, response }) => sendJson(response, 200, shown.readings())],
   [
     'GET',
     /^\/tables(?:\/([^/]+))?$/,
@@ -145,7 +149,8 @@ const answer = async (shown: Shown, request: IncomingMessage, response: ServerRe
     const message = `Cannot ${request.method} ${path}: only ${allowed} works here`;
     throw new ApiError(405, 'MethodNotAllowed', message);
   }
-  const served = '/healthz, /status, /tables[/NAME] and /pods/NAMESPACE/NAME/(log|exec|portforward)';
+  const served =
+    '/healthz, /status, /tables[/NAME], /readings and /pods/NAMESPACE/NAME/(log|exec|portforward)';
   throw new ApiError(404, 'NotFound', `There is nothing at ${path}: the agent serves ${served}`);
 };
 

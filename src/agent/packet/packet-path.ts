@@ -29,6 +29,7 @@ import { CAPACITIES } from '../../tables/tables.js';
 import { formatIpv4, formatMac, macOfIpv4, parseIpv4 } from '../../wire/address.js';
 import type { PacketPath } from '../parts.js';
 import type { PodNetwork } from '../pods/pod-network.js';
+import { takeReadings } from './readings.js';
 import { openTunnel } from './tunnel-sockets.js';
 import { WorkerHandle } from './worker-handle.js';
 
@@ -240,6 +241,7 @@ export async function startPacketPath(options: PacketPathOptions): Promise<Packe
         })
         .join('\n');
     },
+    readings: () => takeReadings(worker.tables, nameOf, REASON_NAMES, worker.tid),
     status: () => ({
       offload: describeOffload(host, tunnel),
       captures: [
