@@ -20,12 +20,15 @@ export class TrackedObjects<T extends ApiObject> {
     const shorter = Math.min(known.length, objects.length);
     let start = 0;
     while (start < shorter && known[start] === objects[start]) start++;
-    let end = 0;
-    while (end < shorter - start && known.at(-1 - end) === objects.at(-1 - end)) end++;
+    let [to, until] = [objects.length, known.length];
+    while (Math.min(to, until) > start && known[until - 1] === objects[to - 1]) {
+      to--;
+      until--;
+    }
     const gone = new Map<string, T>();
-    for (let i = start; i < known.length - end; i++) gone.set(keyOf(known[i]!), known[i]!);
+    for (let i = start; i < until; i++) gone.set(keyOf(known[i]!), known[i]!);
     let changes = 0;
-    for (let i = start; i < objects.length - end; i++) {
+    for (let i = start; i < to; i++) {
       const object = objects[i]!;
       const key = keyOf(object);
       const before = gone.get(key);

@@ -54,9 +54,13 @@ export class Compiler {
   readonly #parts = new Map<string, Part>();
   #host = NO_ROWS;
   #hostPorts = NO_ROWS;
-  #draining = NO_ROWS;
+  /** A part for each endpoint that drains: there may be as many as there were Services. */
+  readonly #draining = new Map<string, Part>();
   /** Rows of endpoints that are in no slice any more. */
   readonly #departed = new Map<string, Row>();
+  /** Endpoints that have departed, or are back, since they were last looked at. */
+  readonly #moved = new Set<string>();
+  #haveAddressesChanged = false;
 
   constructor(ids: Ids) {
     this.#ids = ids;
@@ -92,16 +96,14 @@ export class Compiler {
       if (after.rows.length > 0) this.#parts.set(key, after);
       else this.#parts.delete(key);
     }
-    const draining = this.#drain();
     const parts: PartChange[] = [
       ...services,
       { before: this.#host, after: host },
       { before: this.#hostPorts, after: hostPorts },
-      { before: this.#draining, after: draining },
+      ...this.#drain(),
     ];
     this.#host = host;
     this.#hostPorts = hostPorts;
-    this.#draining = draining;
     return { parts, problems };
   }
 
@@ -124,6 +126,7 @@ export class Compiler {
       this.#dirty.add(key);
     });
     pods.sync(view.pods, (pod, by) => {
+      this.#haveAddressesChanged = true;
       const ip = pod.status?.podIP ?? '';
       const count = (this.#addresses.get(ip) ?? 0) + by;
       if (count > 0) this.#addresses.set(ip, count);
@@ -163,28 +166,43 @@ export class Compiler {
   #depart(before: Part, after: Part): void {
     for (const row of before.rows) if (row.table === 'endpoints') this.#departed.set(row.key, row);
     for (const row of after.rows) if (row.table === 'endpoints') this.#departed.delete(row.key);
+    for (const { rows } of [before, after])
+      for (const { table, key } of rows) if (table === 'endpoints') this.#moved.add(key);
   }
 
-  #drain(): Part {
-    const part = new Part();
-    for (const [key, { words }] of this.#departed) {
-      if (!this.#addresses.has(formatIpv4(words[ADDRESS]!))) {
+  /** Endpoints that begin to drain, and those that do no longer: one is back, or no pod has its address. */
+  #drain(): PartChange[] {
+    const changes: PartChange[] = [];
+    if (this.#haveAddressesChanged) for (const key of this.#departed.keys()) this.#moved.add(key);
+    for (const key of this.#moved) {
+      const row = this.#departed.get(key);
+      const isAlive = row && this.#addresses.has(formatIpv4(row.words[ADDRESS]!));
+      const before = this.#draining.get(key) ?? NO_ROWS;
+      let after = NO_ROWS;
+      if (isAlive) {
+        after = new Part();
+        const words = row.words.slice();
+        words[STATE] = ENDPOINT_DRAINING;
+        after.set('endpoints', key, words);
+        this.#draining.set(key, after);
+      } else {
         this.#departed.delete(key);
-        continue;
+        this.#draining.delete(key);
       }
-      const row = words.slice();
-      row[STATE] = ENDPOINT_DRAINING;
-      part.set('endpoints', key, row);
+      if (before !== after) changes.push({ before, after });
     }
-    return part;
+    this.#moved.clear();
+    this.#haveAddressesChanged = false;
+    return changes;
   }
 
   /** Nothing is left, and everything will be new. */
   #clear(): PartChange[] {
-    const all = [...this.#parts.values(), this.#host, this.#hostPorts, this.#draining];
+    const all = [...this.#parts.values(), this.#host, this.#hostPorts, ...this.#draining.values()];
     this.#parts.clear();
     this.#departed.clear();
-    this.#host = this.#hostPorts = this.#draining = NO_ROWS;
+    this.#draining.clear();
+    this.#host = this.#hostPorts = NO_ROWS;
     this.#around = '';
     return all.map((before) => ({ before, after: NO_ROWS }));
   }
