@@ -18,6 +18,8 @@ import {
   FLANNEL_BACKEND_TYPE,
   FLANNEL_PUBLIC_IP,
   type ClusterView,
+  type EndpointSlice,
+  type Service,
   type Lab,
   type Node,
   type Pod,
@@ -73,6 +75,7 @@ export class Overlay {
   readonly hosts: Host[] = [];
   readonly #t: TestScope;
   readonly #pods: Pod[] = [];
+  #services: Pick<ClusterView, 'services' | 'endpointSlices'> = { services: [], endpointSlices: [] };
   readonly #isWireTrue: boolean;
   readonly #lab: Lab;
   readonly #onUnderlay: { hosts: number };
@@ -249,14 +252,23 @@ export class Overlay {
     return { netns, ip };
   }
 
+  /** Have these Services, on all hosts of ours or on some. */
+  async setServices(
+    services: readonly Service[],
+    endpointSlices: readonly EndpointSlice[],
+    hosts: readonly Host[] = this.hosts,
+  ): Promise<void> {
+    this.#services = { services, endpointSlices };
+    for (const host of hosts) await host.path?.setView(this.#view());
+  }
+
   #view(): ClusterView {
     return {
       lab: this.#lab,
       namespaces: [],
       nodes: this.hosts.map((host) => host.node),
       pods: [...this.#pods],
-      services: [],
-      endpointSlices: [],
+      ...this.#services,
       endpoints: [],
     };
   }
