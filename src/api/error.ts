@@ -113,6 +113,39 @@ export const conflict = (
     detailsOf(resource, name),
   );
 
+/** A server-side apply that would change what others own. @param conflicts at least one */
+export function applyConflict(
+  resource: Resource,
+  name: string,
+  conflicts: readonly {
+    entry: { manager: string; apiVersion: string; subresource?: string };
+    paths: readonly string[];
+  }[],
+): ApiError {
+  const lines = conflicts.map(({ entry: { manager, apiVersion, subresource }, paths }) => {
+    const where = subresource === undefined ? '' : ` with subresource "${subresource}"`;
+    return { with: `with "${manager}"${where} using ${apiVersion}`, paths };
+  });
+  const count = conflicts.reduce((sum, { paths }) => sum + paths.length, 0);
+  const text =
+    count === 1
+      ? `1 conflict: conflict ${lines[0]!.with}: ${lines[0]!.paths[0]}`
+      : `${count} conflicts: ` +
+        lines
+          .map((line) => `conflicts ${line.with}:${line.paths.map((path) => `\n- ${path}`).join('')}`)
+          .join('\n');
+  return new ApiError(409, 'Conflict', `Apply failed with ${text}`, {
+    ...detailsOf(resource, name),
+    causes: lines.flatMap((line) =>
+      line.paths.map((field) => ({
+        reason: 'FieldManagerConflict',
+        message: `conflict ${line.with}`,
+        field,
+      })),
+    ),
+  });
+}
+
 export const isForbidden = (resource: Resource, name: string, why: string): ApiError =>
   new ApiError(
     403,

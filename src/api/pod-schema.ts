@@ -106,6 +106,7 @@ const CONTAINER_FIELDS: Record<string, Schema> = {
       ['containerPort'],
     ),
     'containerPort',
+    { containerPort: undefined, protocol: 'TCP' },
   ),
   lifecycle: object({ postStart: LIFECYCLE_HANDLER, preStop: LIFECYCLE_HANDLER, stopSignal: STRING }),
   livenessProbe: PROBE,

@@ -25,6 +25,11 @@ export interface Schema {
   readonly default?: unknown;
   /** The field that names an item of this list when two lists are merged; '' for a set of plain values. */
   readonly mergeKey?: string;
+  /**
+   * The fields that name an item when somebody applies the list on the server, with what counts where one is left out; by
+   * default the merge key alone.
+   */
+  readonly mapKeys?: Readonly<Record<string, unknown>>;
   /** A strategic merge leaves of this map, or of this list's items, only the fields that the patch names in `$retainKeys`. */
   readonly retainKeys?: boolean;
   readonly description?: string;
@@ -47,7 +52,12 @@ export const object = (
   requiredFields: readonly string[] = [],
 ): Schema => ({ type: 'object', properties, required: requiredFields });
 export const mapOf = (values: Schema): Schema => ({ type: 'object', additionalProperties: values });
-export const listOf = (items: Schema, mergeKey?: string): Schema => ({ type: 'array', items, mergeKey });
+export const listOf = (items: Schema, mergeKey?: string, mapKeys?: Schema['mapKeys']): Schema => ({
+  type: 'array',
+  items,
+  mergeKey,
+  mapKeys,
+});
 export const oneOf = (...values: string[]): Schema => ({ type: 'string', enum: values });
 
 export const STRINGS = listOf(STRING);

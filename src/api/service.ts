@@ -56,6 +56,7 @@ const SPEC = object({
       ['port'],
     ),
     'port',
+    { port: undefined, protocol: 'TCP' },
   ),
   publishNotReadyAddresses: BOOLEAN,
   selector: STRING_MAP,

@@ -38,13 +38,13 @@ function typeOf({ type, format }: Schema): object {
   return { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
 }
 
-function mergeExtensions({ type, mergeKey }: Schema): object {
+function mergeExtensions({ type, mergeKey, mapKeys }: Schema): object {
   if (type !== 'array') return {};
   if (mergeKey === undefined) return { 'x-kubernetes-list-type': 'atomic' };
   if (mergeKey === '') return { 'x-kubernetes-list-type': 'set', 'x-kubernetes-patch-strategy': 'merge' };
   return {
     'x-kubernetes-list-type': 'map',
-    'x-kubernetes-list-map-keys': [mergeKey],
+    'x-kubernetes-list-map-keys': mapKeys ? Object.keys(mapKeys) : [mergeKey],
     'x-kubernetes-patch-merge-key': mergeKey,
     'x-kubernetes-patch-strategy': 'merge',
   };

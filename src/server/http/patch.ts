@@ -13,6 +13,8 @@ export type Patch = (old: object) => unknown;
 
 const JSON_PATCH = 'application/json-patch+json';
 const MERGE_PATCH = 'application/merge-patch+json';
+/** Server-side apply, which is no patch of this kind: see write.ts. */
+export const APPLY_PATCH = 'application/apply-patch+yaml';
 const STRATEGIC_MERGE_PATCH = 'application/strategic-merge-patch+json';
 
 /** As in Kubernetes: what one request may ask for. */
@@ -23,11 +25,12 @@ export const patchTypes = (kind: Kind): readonly string[] => [
   JSON_PATCH,
   MERGE_PATCH,
   ...(kind.isCustom ? [] : [STRATEGIC_MERGE_PATCH]),
+  APPLY_PATCH,
 ];
 
 /** @throws ApiError 400, 413, 415 */
 export function readPatch(kind: Kind, { type, bytes }: Body): Patch {
-  if (!patchTypes(kind).includes(type)) throw unsupported(patchTypes(kind));
+  if (!patchTypes(kind).includes(type) || type === APPLY_PATCH) throw unsupported(patchTypes(kind));
   const patch = readJson(bytes);
   if (type === JSON_PATCH) return jsonPatch(patch);
   if (!isMap(patch)) throw badRequest('a merge patch must be an object');

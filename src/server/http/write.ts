@@ -2,14 +2,16 @@
  * POST, PUT, PATCH of whole objects and of their status.
  */
 import { badRequest, invalidObject, methodNotAllowed } from '../../api/error.js';
-import { notSupported } from '../../api/problem.js';
-import type { ApiObject } from '../../api/types.js';
+import type { Manager } from '../../api/managed-fields.js';
+import { notSupported, required } from '../../api/problem.js';
+import { AGENT_USER, type ApiObject } from '../../api/types.js';
 import type { WriteOptions } from '../registry/decode-body.js';
-import { readBody, readObject } from './body.js';
-import type { Exchange } from './exchange.js';
+import { readBody, readObject, readYaml, type Body } from './body.js';
+import { isTrue, type Exchange } from './exchange.js';
 
-import { readPatch } from './patch.js';
+import { APPLY_PATCH, readPatch } from './patch.js';
 import { sendObject } from './read.js';
+import { versionOf } from './render.js';
 
 export async function create(exchange: Exchange): Promise<void> {
   const { registry, target } = exchange;
@@ -24,14 +26,59 @@ export async function update(exchange: Exchange): Promise<void> {
 }
 
 export async function patch(exchange: Exchange): Promise<void> {
-  await modify(exchange, readPatch(exchange.target.kind, await readBody(exchange.request)));
+  const body = await readBody(exchange.request);
+  if (body.type === APPLY_PATCH) await apply(exchange, body);
+  else await modify(exchange, readPatch(exchange.target.kind, body));
+}
+
+/** Server-side apply. */
+async function apply(exchange: Exchange, { bytes }: Body): Promise<void> {
+  const { registry, target, query } = exchange;
+  const manager = managerOf(exchange);
+  if (!manager || !query.get('fieldManager')) {
+    const options = { group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' };
+    throw invalidObject(options, '', [required('fieldManager', 'is required for apply patch')]);
+  }
+  const { manager: _, ...options } = writeOptions(exchange);
+  const request = { manager, force: isTrue(query.get('force')), subresource: partOf(exchange) };
+  const { object, isNew } = await registry.applyConfiguration(
+    target,
+    target.name!,
+    readYaml(bytes),
+    request,
+    options,
+  );
+  sendObject(exchange, isNew ? 201 : 200, object);
 }
 
 async function modify(exchange: Exchange, change: (old: ApiObject) => unknown): Promise<void> {
   const { registry, target } = exchange;
-  const subresource = target.subresource === 'status' ? 'status' : undefined;
-  const object = await registry.modify(target, target.name!, change, subresource, writeOptions(exchange));
+  const object = await registry.modify(
+    target,
+    target.name!,
+    change,
+    partOf(exchange),
+    writeOptions(exchange),
+  );
   sendObject(exchange, 200, object);
+}
+
+const partOf = ({ target }: Exchange): 'status' | undefined =>
+  target.subresource === 'status' ? 'status' : undefined;
+
+/**
+ * Who writes, for managedFields: the manager the query names, else the client. An agent reports what is, it manages nothing;
+ * nor does a client that does not say who it is.
+ */
+function managerOf({ request, target, query }: Exchange): Manager | undefined {
+  const agent = request.headers['user-agent'] ?? '';
+  const name = query.get('fieldManager') || (agent.startsWith(AGENT_USER) ? '' : agent.split('/')[0]!);
+  if (name === '') return undefined;
+  return {
+    name,
+    apiVersion: versionOf(target),
+    ...(target.subresource === 'status' && { subresource: 'status' }),
+  };
 }
 
 /** @throws ApiError 400 when there is none */
@@ -41,7 +88,9 @@ export async function requireBody({ request }: Exchange): Promise<unknown> {
   return body;
 }
 
-export function writeOptions({ query, response }: Exchange): WriteOptions {
+export function writeOptions(exchange: Exchange): WriteOptions {
+  const { query, response } = exchange;
+  const manager = managerOf(exchange);
   const fieldValidation = query.get('fieldValidation') || 'Warn';
   if (fieldValidation !== 'Ignore' && fieldValidation !== 'Warn' && fieldValidation !== 'Strict') {
     throw badRequest(`fieldValidation must be Ignore, Warn or Strict, not "${fieldValidation}"`);
@@ -50,6 +99,7 @@ export function writeOptions({ query, response }: Exchange): WriteOptions {
   return {
     dryRun: isDryRun(query.getAll('dryRun')),
     fieldValidation,
+    ...(manager && { manager }),
     warn: (text) => {
       warnings.add(`299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, '?'))}`);
       response.setHeader('warning', [...warnings]);

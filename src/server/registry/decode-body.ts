@@ -6,6 +6,7 @@ import { withDefaults } from '../../api/defaults.js';
 import { badRequest, describeDecoding, invalidObject, undecodable } from '../../api/error.js';
 import { isMap } from '../../api/json.js';
 import { apiVersionOf, findKind, type Kind } from '../../api/kinds.js';
+import type { Manager } from '../../api/managed-fields.js';
 import { checkSchema, prune } from '../../api/schema.js';
 import type { ApiObject } from '../../api/types.js';
 import { checkRules } from '../../api/validate.js';
@@ -16,12 +17,24 @@ export interface WriteOptions {
   dryRun?: boolean;
   /** What becomes of fields the schema does not know; default: they are left out, and warned of. */
   fieldValidation?: 'Ignore' | 'Warn' | 'Strict';
+  /** Who writes, for managedFields; without one the write is not recorded there. */
+  manager?: Manager;
   /** Told of each warning. */
   warn?(text: string): void;
 }
 
-/** A request's body as an object of the kind and place its path names; a copy. @throws ApiError 400, 422 */
-export function decodeBody({ kind, namespace }: Place, body: unknown, options: WriteOptions): ApiObject {
+/**
+ * A request's body as an object of the kind and place its path names; a copy.
+ *
+ * @param isWhole  whether required fields must be there
+ * @throws ApiError 400, 422
+ */
+export function decodeBody(
+  { kind, namespace }: Place,
+  body: unknown,
+  options: WriteOptions,
+  isWhole = true,
+): ApiObject {
   if (!isMap(body)) throw badRequest(`the body must be an object of kind ${kind.kind}`);
   const apiVersion = body['apiVersion'] ?? apiVersionOf(kind);
   const kindName = body['kind'] ?? kind.kind;
@@ -44,7 +57,7 @@ export function decodeBody({ kind, namespace }: Place, body: unknown, options: W
   const object = prune(named, kind.schema) as ApiObject;
   object.metadata ??= { name: '' };
   const { metadata } = object;
-  if (missing.length > 0) throw invalidObject(kind, metadata.name ?? '', missing);
+  if (isWhole && missing.length > 0) throw invalidObject(kind, metadata.name ?? '', missing);
   if (namespace !== undefined) {
     metadata.namespace ||= namespace;
     if (metadata.namespace !== namespace) {

@@ -3,6 +3,7 @@
  */
 import { clone } from '../../api/json.js';
 import type { Kind } from '../../api/kinds.js';
+import { managedFieldsOf, setManagedFields } from '../../api/managed-fields.js';
 import type { ApiObject } from '../../api/types.js';
 
 type Parts = ApiObject & { spec?: unknown; status?: unknown };
@@ -21,6 +22,7 @@ export function merge(
 ): ApiObject {
   if (subresource === 'status') {
     const next: Parts = clone({ ...old, status: wanted.status });
+    setManagedFields(next, managedFieldsOf(wanted) ?? managedFieldsOf(old));
     kind.prepareStatus?.(next, old);
     return next;
   }
@@ -36,6 +38,8 @@ export function merge(
   ] as const) {
     Object.assign(next.metadata, { [field]: old.metadata[field] });
   }
+  // An empty list takes them all away.
+  setManagedFields(next, managedFieldsOf(wanted) ?? managedFieldsOf(old));
   if (kind.subresources.includes('status')) next.status = old.status;
   kind.prepareUpdate?.(next, old);
   return next;

@@ -9,9 +9,25 @@
  */
 import { randomBytes } from 'node:crypto';
 import { timestamp } from '../../api/age.js';
-import { alreadyExists, badRequest, conflict, invalidObject, isForbidden } from '../../api/error.js';
+import {
+  alreadyExists,
+  ApiError,
+  applyConflict,
+  badRequest,
+  conflict,
+  invalidObject,
+  isForbidden,
+  notFound,
+} from '../../api/error.js';
 import { clone, equal } from '../../api/json.js';
 import { findKind, NAMESPACE, type Kind } from '../../api/kinds.js';
+import {
+  afterUpdate,
+  applyConfiguration,
+  managedFieldsOf,
+  setManagedFields,
+  type Manager,
+} from '../../api/managed-fields.js';
 import type { ApiObject, Namespace } from '../../api/types.js';
 import type { Change } from '../../control/reconcile.js';
 import type { Compare, Store } from '../store/store.js';
@@ -79,6 +95,7 @@ export class Registry {
       if (kind.namespaced) compares.push(await this.#requireNamespace(kind, asked));
       if (await this.objects.find(place, metadata.name)) throw alreadyExists(kind, metadata.name);
       const full = await this.#writer.assign(kind, asked, undefined);
+      this.#record(kind, undefined, full, options);
       const written = await this.#writer.write(kind, undefined, full, compares, options.dryRun);
       if (written) return written;
     }
@@ -117,11 +134,7 @@ export class Registry {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { stored, object: old } = await this.objects.require(place, name);
       const wanted = decodeBody(place, change(old), options);
-      if (wanted.metadata.name !== name) {
-        throw badRequest(
-          `the name of the object (${wanted.metadata.name}) does not match the name on the URL (${name})`,
-        );
-      }
+      if (wanted.metadata.name !== name) throw otherName(wanted.metadata.name, name);
       const { uid, resourceVersion } = wanted.metadata;
       if (uid && uid !== old.metadata.uid) {
         const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
@@ -132,6 +145,7 @@ export class Registry {
       const problems = subresource ? [] : (kind.validateUpdate?.(asked, old) ?? []);
       if (problems.length > 0) throw invalidObject(kind, name, problems);
       const next = subresource ? asked : await this.#writer.assign(kind, asked, old);
+      this.#record(kind, old, next, options);
       if (equal(next, old)) return old;
       if (!equal(specOf(next), specOf(old))) next.metadata.generation = (old.metadata.generation ?? 0) + 1;
       const compares = [{ key: stored.key, modRevision: stored.modRevision }];
@@ -141,6 +155,66 @@ export class Registry {
       if (written) return written;
     }
     throw conflict(kind, name);
+  }
+
+  /**
+   * Server-side apply: bring an object to what a configuration says of it, or make it so.
+   *
+   * @param force  take fields from other managers where they have another value
+   * @throws ApiError 409 that names the fields, unless it is forced
+   */
+  async applyConfiguration(
+    place: Place,
+    name: string,
+    body: unknown,
+    request: { manager: Manager; force: boolean; subresource: ChangedPart | undefined },
+    options: WriteOptions = {},
+  ): Promise<{ object: ApiObject; isNew: boolean }> {
+    const { kind } = place;
+    const { manager, force, subresource } = request;
+    const config = decodeBody(place, body, options, false);
+    config.metadata.name ||= name;
+    if (config.metadata.name !== name) throw otherName(config.metadata.name, name);
+    if (managedFieldsOf(config)) throw badRequest('metadata.managedFields must be nil');
+    const { resourceVersion } = config.metadata;
+    const onto = (old: ApiObject): ApiObject => {
+      const { object, entries, conflicts } = applyConfiguration(
+        old,
+        config,
+        kind.schema,
+        manager,
+        this.#now(),
+      );
+      if (conflicts.length > 0 && !force) throw applyConflict(kind, name, conflicts);
+      const version = resourceVersion ?? old.metadata.resourceVersion;
+      const next = {
+        ...object,
+        metadata: { ...object.metadata, name: config.metadata.name, resourceVersion: version },
+      };
+      setManagedFields(next, entries);
+      return next;
+    };
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const isThere = (await this.objects.find(place, name)) !== undefined;
+      try {
+        if (isThere)
+          return { object: await this.modify(place, name, onto, subresource, options), isNew: false };
+        if (subresource || resourceVersion) throw notFound(kind, name);
+        const { apiVersion, kind: kindName } = config;
+        const blank = { apiVersion, kind: kindName, metadata: { name } };
+        return { object: await this.create(place, onto(blank), options), isNew: true };
+      } catch (error) {
+        // Somebody made it, or took it away, meanwhile.
+        const reason = error instanceof ApiError ? error.reason : undefined;
+        if (reason !== (isThere ? 'NotFound' : 'AlreadyExists')) throw error;
+      }
+    }
+    throw conflict(kind, name);
+  }
+
+  /** Note in an object whose its changed fields are; changes `next`. */
+  #record(kind: Kind, old: ApiObject | undefined, next: ApiObject, { manager }: WriteOptions): void {
+    if (manager) setManagedFields(next, afterUpdate(old, next, kind.schema, manager, this.#now()));
   }
 
   /** See {@link Deletion.remove}. */
@@ -180,6 +254,9 @@ export class Registry {
     return (await this.#writer.write(kind, found.object, next, compares)) !== undefined;
   }
 }
+
+const otherName = (own: string, name: string): ApiError =>
+  badRequest(`the name of the object (${own}) does not match the name on the URL (${name})`);
 
 /** Five letters and digits that spell no word. k8s.io/apiserver, pkg/storage/names. */
 function randomSuffix(): string {
