@@ -219,12 +219,12 @@ export class Overlay {
     return played;
   }
 
-  /** A pod on a host; the namespace lives as long as the test. */
-  async addPod(host: Host): Promise<TestPod> {
+  /** A pod on a host; a namespace that is made for it lives as long as the test. */
+  async addPod(host: Host, given?: string): Promise<TestPod> {
     const i = this.hosts.indexOf(host) + 1;
     const number = this.#pods.filter((pod) => pod.spec.nodeName === host.name).length + 2;
     const ip = `10.244.${i}.${number}`;
-    const netns = makeNetns(this.#t);
+    const netns = given ?? makeNetns(this.#t);
     const pod: Pod = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -260,6 +260,15 @@ export class Overlay {
   ): Promise<void> {
     this.#services = { services, endpointSlices };
     for (const host of hosts) await host.path?.setView(this.#view());
+  }
+
+  /** A pod of a host of ours goes, all but its namespace. */
+  async removePod({ ip }: TestPod): Promise<void> {
+    const i = this.#pods.findIndex(({ status }) => status?.podIP === ip);
+    const [pod] = this.#pods.splice(i, 1);
+    const host = this.hosts.find(({ name }) => name === pod!.spec.nodeName)!;
+    await host.path!.network.detach(pod!);
+    await host.path!.setView(this.#view());
   }
 
   #view(): ClusterView {
