@@ -10,7 +10,7 @@ import { KINDS, type Kind } from '../../api/kinds.js';
 import { sendJson } from './body.js';
 import { groupVersion, namedGroups, VERSION_NAME, versionsOf } from './discovery.js';
 import { openApiSchema } from './openapi-schema.js';
-import { patchTypes } from './patch.js';
+import { patchTypes, STRATEGIC_MERGE_PATCH } from './patch.js';
 
 /** Not `…v2@v1.0…`, which upstream once said: an @ is no character of a media type, and kubectl 1.20 stops at it. */
 const V2_TYPE = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
@@ -105,6 +105,12 @@ function schemasV3(kind: Kind, version: string): [string, object][] {
   ];
 }
 
+/**
+ * The patches that a document speaks of. Not strategic merge: a client that is told of it takes the merge keys from here,
+ * where some schemas end early, and reads the whole document again for each object; else from its own types.
+ */
+const announced = (kind: Kind): string[] => patchTypes(kind).filter((type) => type !== STRATEGIC_MERGE_PATCH);
+
 function pathItemsV3(kind: Kind, version: string): [string, object][] {
   const { list, one } = pathsOf(kind, version);
   const schema = { $ref: `#/components/schemas/${schemaName(kind, version)}` };
@@ -128,7 +134,7 @@ function pathItemsV3(kind: Kind, version: string): [string, object][] {
   const patch = {
     parameters: PATCH_PARAMETERS.map(query),
     requestBody: {
-      content: Object.fromEntries(patchTypes(kind).map((type) => [type, { schema: { type: 'object' } }])),
+      content: Object.fromEntries(announced(kind).map((type) => [type, { schema: { type: 'object' } }])),
     },
   };
   return [

@@ -15,7 +15,7 @@ const JSON_PATCH = 'application/json-patch+json';
 const MERGE_PATCH = 'application/merge-patch+json';
 /** Server-side apply, which is no patch of this kind: see write.ts. */
 export const APPLY_PATCH = 'application/apply-patch+yaml';
-const STRATEGIC_MERGE_PATCH = 'application/strategic-merge-patch+json';
+export const STRATEGIC_MERGE_PATCH = 'application/strategic-merge-patch+json';
 
 /** As in Kubernetes: what one request may ask for. */
 const MAX_OPERATIONS = 10_000;
