@@ -38,6 +38,7 @@ export const GATEWAY_CLASS: Kind<GatewayClass> = {
     column('Description', ({ spec }) => spec.description ?? '', { priority: 1 }),
   ],
   selectable: [],
+  isCustom: true,
   hasEffect: false,
   defaults() {},
   validate: ({ metadata, spec }) => [

@@ -236,6 +236,7 @@ export function routeKind<T extends Route>(
     }),
     columns: [NAME_COLUMN, ...(hasHostnames && kind !== 'TLSRoute' ? [HOSTNAMES] : []), AGE_COLUMN],
     selectable: [],
+    isCustom: true,
     hasEffect: false,
     defaults(route) {
       route.spec ??= {};

@@ -131,6 +131,7 @@ export const GATEWAY: Kind<Gateway> = {
     AGE_COLUMN,
   ],
   selectable: [],
+  isCustom: true,
   hasEffect: false,
   defaults: ({ spec }) => fillIn(spec, SPEC),
   validate: ({ metadata, spec }) => [

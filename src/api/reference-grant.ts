@@ -32,6 +32,7 @@ export const REFERENCE_GRANT: Kind<ReferenceGrant> = {
   }),
   columns: [NAME_COLUMN, AGE_COLUMN],
   selectable: [],
+  isCustom: true,
   hasEffect: false,
   defaults() {},
   validate: ({ metadata, spec }) => [
