@@ -15,17 +15,23 @@ import { viewOf } from '../explain/view.js';
 import { reverseZones } from '../names/address-names.js';
 import { labAuthority } from '../names/lab-names.js';
 import { ENDPOINT_NAMES } from '../names/service-names.js';
+import { explainDns } from './dns-explain.js';
 import { takeObjects } from './offline-objects.js';
-import { readStdin } from './output.js';
+import { OUTPUT, readStdin } from './output.js';
+import { LAB_FLAG } from './pick-lab.js';
 import { CommandError, defineVerb, UsageError, type Io } from './verb.js';
 
 const DEFAULT_LISTEN = '127.0.0.1:5300';
 
 export const dns = defineVerb({
-  usage: ['dns -f FILE… [--listen ADDRESS:PORT] [--zone ZONE] [--pods disabled|insecure|verified]'],
+  usage: [
+    'dns -f FILE… [--listen ADDRESS:PORT] [--zone ZONE] [--pods disabled|insecure|verified]',
+    'dns explain NAME --from POD [-n NAMESPACE] [-f FILE… | --lab NAME]',
+  ],
   description:
     'Answer DNS queries about the objects of files, on UDP and TCP, as the agents of a lab do for their pods. Files that change ' +
-    'are read again. A Lab object in them may say more (spec.dns); flags come before it.',
+    'are read again. A Lab object in them may say more (spec.dns); flags come before it. ' +
+    'explain says what looking a name up costs a pod on the wire, and why each answer is what it is.',
   options: {
     filename: {
       type: 'string',
@@ -55,13 +61,30 @@ export const dns = defineVerb({
       value: 'ADDRESS',
       help: 'whom to ask for other names, or "machine" for its resolvers; nobody when left out',
     },
+    from: { type: 'string', value: 'POD', help: 'explain: who looks the name up' },
+    namespace: {
+      type: 'string',
+      short: 'n',
+      value: 'NAMESPACE',
+      help: 'explain: the pod’s; default: default',
+    },
+    lab: LAB_FLAG,
+    output: OUTPUT,
     metrics: { type: 'string', value: 'ADDRESS:PORT', help: 'serve Prometheus metrics there' },
   },
+  args: { min: 0, max: 2 },
   example: [
+    'podwire dns explain web --from client',
     'podwire dns -f objects.yaml --listen 127.0.0.1:5300 --upstream machine',
     'podwire dns -f objects.yaml & dig @127.0.0.1 -p 5300 my-nginx.default.svc.cluster.local',
   ],
-  async run({ flags, io }) {
+  async run({ flags, args, io }) {
+    if (args.length > 0) {
+      const [what, name] = args;
+      if (what !== 'explain' || name === undefined)
+        throw new UsageError(`Cannot read "${args.join(' ')}"; need explain NAME, or no words`);
+      return explainDns(name, flags, io);
+    }
     const { filename: files } = flags;
     if (!files) throw new UsageError('Whose names? Give files of objects with -f');
     const listen = place('--listen', flags.listen ?? DEFAULT_LISTEN);
