@@ -3,6 +3,8 @@
  * last third are compared by their medians; the very first window is warm-up and counts for neither.
  */
 
+import { median } from './measure.js';
+
 /** What was measured in a stretch of time. */
 export interface SoakWindow {
   readonly packets: number;
@@ -25,12 +27,6 @@ const RSS_BYTES = 32 << 20;
 const FDS = 4;
 /** Dropped packets of all: a thousandth is the ordinary loss of a pod that goes. */
 const DROP_RATIO = 1e-3;
-
-export function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((x, y) => x - y);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
 
 /** @returns what is not as it was at the beginning, in sentences; empty when all is well */
 export function judgeSoak(windows: readonly SoakWindow[]): string[] {
