@@ -11,9 +11,10 @@ import { join } from 'node:path';
 import type { TestScope } from '../lib/scope.js';
 import { FORWARDING } from './forwarding.js';
 import { median, type Case, type Topic } from './measure.js';
+import { DNS } from './dns.js';
 import { SERVICES } from './services.js';
 
-const TOPICS: readonly Topic[] = [FORWARDING, SERVICES];
+const TOPICS: readonly Topic[] = [FORWARDING, SERVICES, DNS];
 
 const { values } = parseArgs({
   options: {
