@@ -152,9 +152,10 @@ export const showAgent = (facts: AgentFacts): Shown => ({
     return orNotFound(() => facts.path!.dump(name));
   },
   pod(namespace, name) {
-    if (!facts.runtime) throw notYet(facts);
-    const pod = ourPod(facts, namespace, name);
-    return orNotFound(() => facts.runtime!.state(uidOf(pod)));
+    const { runtime } = facts;
+    if (!runtime) throw notYet(facts);
+    const uid = uidOf(ourPod(facts, namespace, name));
+    return orNotFound(() => ({ state: runtime.state(uid), folder: runtime.folder(uid) }));
   },
   readings() {
     if (!facts.path?.readings) throw notYet(facts);

@@ -109,6 +109,11 @@ export interface Container {
   lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
   /** Of an init container only: `Always` makes it a sidecar. */
   restartPolicy?: string;
+  /** It has an input, which `attach` writes to. */
+  stdin?: boolean;
+  /** The input ends with the first who was attached. */
+  stdinOnce?: boolean;
+  tty?: boolean;
 }
 
 export interface ContainerState {

@@ -3,6 +3,7 @@
  * /dev/stdin or /dev/stdout (ENXIO).
  */
 import { must } from './errno.js';
+import { open } from './file.js';
 import * as libc from './libc.js';
 import { addressOf } from './memory.js';
 
@@ -19,4 +20,12 @@ const fdsAddress = addressOf(fds);
 export function openPipe(): Pipe {
   must(libc.check(libc.pipe2(fdsAddress, libc.O_CLOEXEC)), () => ({ action: 'make a pipe', call: 'pipe2' }));
   return { readFd: fds[0], writeFd: fds[1] };
+}
+
+/** Open a FIFO for writing; somebody must have it open for reading. The fd is the caller's. @throws {SysError} */
+export function openFifo(path: string): number {
+  return must(open(path, libc.O_WRONLY | libc.O_NONBLOCK), () => ({
+    action: `write to "${path}"`,
+    call: 'open',
+  }));
 }

@@ -67,3 +67,11 @@ export function writePty(masterFd: number, bytes: Uint8Array): number {
   if (result === -EAGAIN || result === -EINTR || result === -EIO) return 0;
   return must(result, () => ({ action: 'write to a terminal', call: 'write' }));
 }
+
+/** Tell the terminal that a process has as its input its size; none, or no such process, is no error. */
+export function resizeTerminalOf(pid: number, columns: number, rows: number): void {
+  const fd = open(`/proc/${pid}/fd/0`, libc.O_RDWR | libc.O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return;
+  resizePty(fd, columns, rows);
+  io.close(fd);
+}

@@ -121,6 +121,7 @@ const makeHost = (t: Test) => {
         state(uid) {
           throw new RangeError(`no pod ${uid} runs in this test`);
         },
+        folder: (uid) => uid,
         close: async () => void told.push('pods closed'),
         removeAll: async () => void told.push('pods removed'),
       };

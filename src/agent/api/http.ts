@@ -8,6 +8,7 @@
  *     GET /readings                                        JSON, the worker's counters, see {@link Readings}
  *     GET /pods/NAMESPACE/NAME/log?follow=&tail=&container=&previous=
  *     POST /pods/NAMESPACE/NAME/exec                       see exec.ts
+ *     POST /pods/NAMESPACE/NAME/attach                     see attach.ts
  *     POST /pods/NAMESPACE/NAME/portforward                see port-forward.ts
  *
  * Errors are Kubernetes Status objects. Whoever may open the socket may do everything: its mode is 0600.
@@ -23,6 +24,7 @@ import type { Readings } from '../packet/readings.js';
 import type { LogOptions } from '../pods/pod-life.js';
 import type { PodState } from '../pods/state.js';
 import type { AgentStatus } from '../status.js';
+import { serveAttach } from './attach.js';
 import { serveExec } from './exec.js';
 import { servePortForward } from './port-forward.js';
 
@@ -33,8 +35,8 @@ export interface Shown {
   status(): AgentStatus;
   table(name: string | undefined): string;
   readings(): Readings;
-  /** A pod that runs here. */
-  pod(namespace: string, name: string): PodState;
+  /** A pod that runs here, and where its files are. */
+  pod(namespace: string, name: string): { state: PodState; folder: string };
   podLog(namespace: string, name: string, options: LogOptions): Readable;
 }
 
@@ -95,7 +97,8 @@ const ROUTES: readonly (readonly ['GET' | 'POST', RegExp, Handler])[] = [
       const log = shown.podLog(namespace!, name!, {
         container: query.get('container') ?? undefined,
         follow: flag(query, 'follow'),
-        tail: count(query, 'tail'),
+        tail: count(query, 'tail') ?? count(query, 'tailLines'),
+        limitBytes: count(query, 'limitBytes'),
         previous: flag(query, 'previous'),
       });
       response.writeHead(200, TEXT);
@@ -110,14 +113,23 @@ const ROUTES: readonly (readonly ['GET' | 'POST', RegExp, Handler])[] = [
       const argv = query.getAll('command');
       if (argv.length === 0) throw badRequest('you must specify at least one command for the container');
       const options = { argv, stdin: flag(query, 'stdin'), tty: flag(query, 'tty') };
-      return serveExec(shown.pod(namespace!, name!), query.get('container'), options, request, response);
+      const { state } = shown.pod(namespace!, name!);
+      return serveExec(state, query.get('container'), options, request, response);
+    },
+  ],
+  [
+    'POST',
+    /^\/pods\/([^/]+)\/([^/]+)\/attach$/,
+    ({ shown, words: [namespace, name], query, request, response }) => {
+      const { state, folder } = shown.pod(namespace!, name!);
+      return serveAttach(folder, state, query.get('container'), flag(query, 'stdin'), request, response);
     },
   ],
   [
     'POST',
     /^\/pods\/([^/]+)\/([^/]+)\/portforward$/,
     ({ shown, words: [namespace, name], query, request, response }) =>
-      servePortForward(shown.pod(namespace!, name!), shown.netns, query.get('port'), request, response),
+      servePortForward(shown.pod(namespace!, name!).state, shown.netns, query.get('port'), request, response),
   ],
 ];
 
@@ -150,7 +162,7 @@ const answer = async (shown: Shown, request: IncomingMessage, response: ServerRe
     throw new ApiError(405, 'MethodNotAllowed', message);
   }
   const served =
-    '/healthz, /status, /tables[/NAME], /readings and /pods/NAMESPACE/NAME/(log|exec|portforward)';
+    '/healthz, /status, /tables[/NAME], /readings and /pods/NAMESPACE/NAME/(log|exec|attach|portforward)';
   throw new ApiError(404, 'NotFound', `There is nothing at ${path}: the agent serves ${served}`);
 };
 

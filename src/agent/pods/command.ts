@@ -60,9 +60,29 @@ export interface CommandOptions {
   /** The container's name. */
   container: string;
   workingDir?: string;
+  /** It has an input that can be attached to; see {@link KEEPER}. */
+  stdin?: boolean;
+  /** It runs on a terminal, which `script` keeps for it: so that the terminal, too, outlives the agent. */
+  tty?: boolean;
 }
 
-const WAITER = '"$@"; code=$?; exec 3>&-; echo "$code" >"$0.exit.new" && mv "$0.exit.new" "$0.exit"';
+const WAITER = 'code=$?; exec 3>&-; echo "$code" >"$0.exit.new" && mv "$0.exit.new" "$0.exit"';
+
+/**
+ * An input is a FIFO, N.stdin, and a keeper that holds it open, so that its end comes neither when nobody is attached
+ * nor when the agent dies. The end is made by ending the keeper, whose pid is in N.keeper.
+ */
+const KEEPER =
+  'mkfifo -m 600 "$0.stdin"; sleep infinity <>"$0.stdin" >/dev/null 2>&1 3>&- & echo "$!" >"$0.keeper"; ' +
+  '"$@" <"$0.stdin"; code=$?; kill "$(cat "$0.keeper")" 2>/dev/null; (exit "$code"); ';
+
+const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** The words that run a program; on a terminal, by `script`, which passes its input, output and end on. */
+function programArgs({ argv, workingDir = '/', tty = false }: CommandOptions): string[] {
+  const words = ['sh', '-c', IN_POD, 'sh', workingDir, ...argv];
+  return tty ? ['script', '-qefc', `exec ${words.map(quote).join(' ')}`, '/dev/null'] : words;
+}
 
 /** fd 3 is N.start. The words are those that containerd hands to Kubernetes. */
 export const IN_POD = `
@@ -88,7 +108,7 @@ export const nsenterArgs = (holderPid: number): string[] => [
 
 /** Start a command. Resolves when the program has been started, or has failed to. */
 export async function startCommand(options: CommandOptions): Promise<Run> {
-  const { base, holderPid, argv, container, workingDir = '/' } = options;
+  const { base, holderPid, container, stdin = false } = options;
   const log = openSync(`${base}.log`, 'a', 0o600);
   const start = openSync(`${base}.start`, 'a', 0o600);
   let child: ChildProcess;
@@ -96,7 +116,7 @@ export async function startCommand(options: CommandOptions): Promise<Run> {
     child = spawn(
       'sh',
       // prettier-ignore
-      ['-c', WAITER, base, 'nsenter', ...nsenterArgs(holderPid), 'setsid', ...entryArgs(container), 'sh', '-c', IN_POD, 'sh', workingDir, ...argv],
+      ['-c', (stdin ? KEEPER : '"$@"; ') + WAITER, base, 'nsenter', ...nsenterArgs(holderPid), 'setsid', ...entryArgs(container), ...programArgs(options)],
       {
         cwd: '/',
         detached: true,
@@ -152,8 +172,8 @@ function findWaiter(base: string): ProcessRef | undefined {
 }
 
 const mainOf = (waiter: ProcessRef): ProcessRef | undefined => {
-  const [nsenter] = waiter.pid > 0 ? childrenOf(waiter.pid) : [];
-  const [main] = nsenter === undefined ? [] : childrenOf(nsenter);
+  // Its children are nsenter and perhaps the keeper, which has none.
+  const [main] = waiter.pid > 0 ? childrenOf(waiter.pid).flatMap(childrenOf) : [];
   return main === undefined ? undefined : refOf(main);
 };
 

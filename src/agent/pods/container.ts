@@ -245,7 +245,7 @@ export class ContainerLife {
     tell('Normal', 'Created', `Created container: ${record.name}`);
     this.#context.changed();
     mkdirSync(join(this.#context.dir, record.name), { recursive: true, mode: 0o700 });
-    for (const suffix of ['log', 'log.1', 'start', 'exit'])
+    for (const suffix of ['log', 'log.1', 'start', 'exit', 'stdin', 'keeper'])
       rmSync(`${this.#base(-2)}.${suffix}`, { force: true });
     const plan = planOf(this.#spec, env);
     if (plan.kind === 'builtin') {
@@ -258,6 +258,8 @@ export class ContainerLife {
       argv: plan.argv,
       container: record.name,
       workingDir: this.#spec.workingDir,
+      stdin: this.#spec.stdin,
+      tty: this.#spec.tty,
     });
     this.#watch(run);
     if (run.hasStarted) await this.#hasBegun();

@@ -29,9 +29,11 @@ interface ImageRow {
   listeners: readonly Listener[];
   /** What `args` without `command` does: a program to run, or words for a server that is built in. */
   args: 'run' | 'ignore';
+  /** What runs in a container with an input and nothing else to do; as the image itself has it. */
+  shell?: string;
 }
 
-const IDLE: ImageRow = { listeners: [], args: 'run' };
+const IDLE: ImageRow = { listeners: [], args: 'run', shell: 'sh' };
 
 /** By repository name, without registry, `library/`, tag and digest. */
 const IMAGES: Readonly<Record<string, ImageRow>> = {
@@ -40,8 +42,8 @@ const IMAGES: Readonly<Record<string, ImageRow>> = {
   'kubetm/init': IDLE,
   alpine: IDLE,
   busybox: IDLE,
-  debian: IDLE,
-  ubuntu: IDLE,
+  debian: { ...IDLE, shell: 'bash' },
+  ubuntu: { ...IDLE, shell: 'bash' },
   pause: { listeners: [], args: 'ignore' },
 };
 
@@ -75,6 +77,7 @@ export function planOf(container: Container, env: Readonly<Record<string, string
   const { repository } = parseImage(container.image ?? '');
   const row: ImageRow | undefined = Object.hasOwn(IMAGES, repository) ? IMAGES[repository] : undefined;
   if (argv.length > 0 && row?.args === 'run') return { kind: 'command', argv };
+  if (container.stdin && row?.shell !== undefined) return { kind: 'command', argv: [row.shell] };
   return { kind: 'builtin', listeners: row ? row.listeners : declaredListeners(container) };
 }
 

@@ -14,6 +14,8 @@ import {
   readSync,
   statSync,
   truncateSync,
+  watch,
+  type FSWatcher,
 } from 'node:fs';
 import { Readable } from 'node:stream';
 
@@ -34,6 +36,10 @@ export function rotate(path: string, limitBytes = LOG_LIMIT_BYTES): void {
 export interface ReadLogOptions {
   /** Only so many lines from the end; undefined: all. */
   tail?: number;
+  /** End after so many bytes; undefined: none are too many. */
+  limitBytes?: number;
+  /** Begin at this offset of the log as it is now, and not with what was cut off. */
+  from?: number;
   /** Go on while this says so; undefined: end with what is there. */
   isGrowing?: () => boolean;
 }
@@ -44,18 +50,31 @@ export interface ReadLogOptions {
  * @param path  of the log; what was cut off is read from beside it
  */
 export function readLog(path: string, options: ReadLogOptions): Readable {
-  return Readable.from(pieces(path, options), { objectMode: false });
+  const { limitBytes = Infinity } = options;
+  return Readable.from(limited(pieces(path, options), limitBytes), { objectMode: false });
 }
 
-async function* pieces(path: string, { tail, isGrowing }: ReadLogOptions): AsyncGenerator<Buffer> {
+async function* limited(pieces: AsyncGenerator<Buffer>, limitBytes: number): AsyncGenerator<Buffer> {
+  let left = limitBytes;
+  for await (const piece of pieces) {
+    yield piece.subarray(0, left);
+    left -= piece.length;
+    if (left <= 0) return;
+  }
+}
+
+async function* pieces(path: string, { tail, from, isGrowing }: ReadLogOptions): AsyncGenerator<Buffer> {
   // Kept open to the end: a pod's folder may be removed before its last words are read.
   let fd = openIfThere(path);
   try {
-    const now = fd === undefined ? Buffer.alloc(0) : readFileSync(fd);
-    const text = Buffer.concat([bytesOf(`${path}.1`), now]);
-    const rest = tail === undefined ? text : lastLines(text, tail);
-    if (rest.length > 0) yield rest;
-    let offset = now.length;
+    let offset = from ?? 0;
+    if (from === undefined) {
+      const now = fd === undefined ? Buffer.alloc(0) : readFileSync(fd);
+      const text = Buffer.concat([bytesOf(`${path}.1`), now]);
+      const rest = tail === undefined ? text : lastLines(text, tail);
+      if (rest.length > 0) yield rest;
+      offset = now.length;
+    }
     while (isGrowing) {
       // Asked before the last read: what a container wrote before it ended is never missed.
       const isLast = !isGrowing();
@@ -68,11 +87,29 @@ async function* pieces(path: string, { tail, isGrowing }: ReadLogOptions): Async
         }
       }
       if (isLast) return;
-      await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
+      await change(path);
     }
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
+}
+
+/** Wait until something is written, so that who types on a terminal sees it at once; or for a moment. */
+function change(path: string): Promise<void> {
+  return new Promise((resolve) => {
+    let watcher: FSWatcher | undefined;
+    const settle = (): void => {
+      clearTimeout(timer);
+      watcher?.close();
+      resolve();
+    };
+    const timer = setTimeout(settle, FOLLOW_MS);
+    try {
+      watcher = watch(path, settle).on('error', settle);
+    } catch {
+      // There is no log yet, or there are too many watches: the moment must do.
+    }
+  });
 }
 
 /** The last `count` lines; a last line without its newline counts. */

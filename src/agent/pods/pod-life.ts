@@ -79,6 +79,8 @@ export interface LogOptions {
   follow?: boolean;
   /** Lines from the end. */
   tail?: number;
+  /** End after so many bytes. */
+  limitBytes?: number;
   /** The run before the last start. */
   previous?: boolean;
 }
@@ -332,7 +334,7 @@ export class PodLife {
   }
 
   /** @throws {RangeError} when there is no such container */
-  logs({ container, follow = false, tail, previous = false }: LogOptions): Readable {
+  logs({ container, follow = false, tail, limitBytes, previous = false }: LogOptions): Readable {
     const { containers, initContainers, name } = this.state;
     const all = [...containers, ...initContainers];
     const record = container === undefined ? containers[0] : all.find((it) => it.name === container);
@@ -350,6 +352,7 @@ export class PodLife {
     const isGrowing = () => record.run === run && !record.state.terminated && existsSync(this.dir);
     return readLog(join(this.dir, record.name, `${run}.log`), {
       tail,
+      limitBytes,
       isGrowing: follow && !previous ? isGrowing : undefined,
     });
   }

@@ -71,6 +71,8 @@ export interface PodRuntime {
    * @throws {RangeError} when there is no such pod
    */
   state(uid: string): PodState;
+  /** Its folder. @throws {RangeError} as `state` */
+  folder(uid: string): string;
   /** The agent ends: pods and their commands stay. */
   close(): Promise<void>;
   /** End and remove all pods, also those that no `sync` named, with one second of grace. */
@@ -151,6 +153,12 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
     }
   }
 
+  function lifeOf(uid: string): PodLife {
+    const life = lives.get(uid);
+    if (!life) throw new RangeError(`Cannot enter pod "${uid}": it does not run on this host`);
+    return life;
+  }
+
   return {
     sync(pods) {
       if (isClosed) return;
@@ -167,11 +175,8 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
       return life.logs(logOptions);
     },
 
-    state(uid) {
-      const life = lives.get(uid);
-      if (!life) throw new RangeError(`Cannot enter pod "${uid}": it does not run on this host`);
-      return life.state;
-    },
+    state: (uid) => lifeOf(uid).state,
+    folder: (uid) => lifeOf(uid).dir,
 
     async close() {
       isClosed = true;

@@ -9,6 +9,7 @@
  *     CONTAINER/N.log       what its N-th run wrote (N.log.1 what was cut off); N from 1
  *     CONTAINER/N.start     `started PID` (as the pod counts) or `failed MESSAGE`, by the shell inside
  *     CONTAINER/N.exit      the exit code, by the shell outside
+ *     CONTAINER/N.stdin     its input, a FIFO, and N.keeper the pid of who keeps it open; for a container with stdin
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -74,12 +74,14 @@ const initContainersOf = ({ spec }: Pod): string[] =>
 export function logQuery(query: URLSearchParams, { name, container }: PodPlace): string {
   const problems: Problem[] = [];
   const asked = new URLSearchParams({ container });
-  for (const option of ['follow', 'previous', 'timestamps'])
-    if (flag(query, option)) asked.set(option, 'true');
+  if (flag(query, 'timestamps') || query.get('sinceSeconds') || query.get('sinceTime'))
+    throw badRequest(
+      'timestamps, sinceSeconds and sinceTime are not supported: logs are stored without times',
+    );
+  for (const option of ['follow', 'previous']) if (flag(query, option)) asked.set(option, 'true');
   for (const [option, least] of [
     ['tailLines', 0],
     ['limitBytes', 1],
-    ['sinceSeconds', 1],
   ] as const) {
     const text = query.get(option);
     if (text === null || text === '') continue;
@@ -89,15 +91,6 @@ export function logQuery(query: URLSearchParams, { name, container }: PodPlace):
       problems.push(invalid(option, Number(text), rule));
     }
     asked.set(option, text);
-  }
-  const sinceTime = query.get('sinceTime');
-  if (sinceTime) {
-    if (Number.isNaN(Date.parse(sinceTime))) throw badRequest(`sinceTime must be a time, not "${sinceTime}"`);
-    if (asked.has('sinceSeconds'))
-      problems.push(
-        invalid('sinceTime', sinceTime, 'at most one of `sinceTime` or `sinceSeconds` may be specified'),
-      );
-    asked.set('sinceTime', sinceTime);
   }
   if (problems.length > 0)
     throw invalidObject({ group: '', kind: 'PodLogOptions', plural: POD.plural }, name, problems);

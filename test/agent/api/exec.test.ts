@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { createAgentListener, serveAgentApi, type Shown } from '../../../src/agent/api/http.js';
+import type { Container, Pod } from '../../../src/api/types.js';
 import { uidOf } from '../../../src/agent/pods/state.js';
 import { RESIZE, STDIN } from '../../../src/wire/channel-frame.js';
 import { callAgent } from '../../lib/agent-client.js';
@@ -15,14 +16,18 @@ import { makeHost, podOf, skip, until, type TestHost } from '../pods/host.js';
 /** A pod `web` with a web server, and the API of its host; the path of its streams. */
 async function serve(
   t: Test,
+  pod?: Pod,
 ): Promise<{ host: TestHost; call: (query: string) => ReturnType<typeof callAgent> }> {
   const host = makeHost(t);
   const mark = [{ name: 'PWT_LAB', value: host.lab }];
-  host.runtime.sync([podOf('web', { image: 'nginx', env: mark, workingDir: '/srv' })]);
+  host.runtime.sync([pod ?? podOf('web', { image: 'nginx', env: mark, workingDir: '/srv' })]);
   await host.ready('web');
   const shown = {
     netns: undefined,
-    pod: (_namespace: string, name: string) => host.runtime.state(uidOf(podOf(name, {}))),
+    pod: (_namespace: string, name: string) => {
+      const uid = uidOf(podOf(name, {}));
+      return { state: host.runtime.state(uid), folder: host.runtime.folder(uid) };
+    },
   } as Partial<Shown> as Shown;
   const socketPath = join(host.runDir, 'api.sock');
   const api = await serveAgentApi(socketPath, createAgentListener(shown, pino({ level: 'silent' })));
@@ -153,6 +158,50 @@ t.test('a connection to a port of a pod', { skip }, async (t) => {
   t.strictSame((await half.status).message, undefined);
   t.equal(half.stdout(), '1000000');
   t.match(await server.status, { status: 'Success' });
+  await host.runtime.removeAll();
+  t.same(host.leftovers(), []);
+});
+
+/** A pod whose container is there to be attached to. */
+const attachable = (container: Partial<Container>): Pod =>
+  podOf('web', { stdin: true, stdinOnce: true, ...container }, { restartPolicy: 'Never' });
+
+t.test('who attaches first reads all, and his end is the end of the input', { skip }, async (t) => {
+  const { host, call } = await serve(t, attachable({ command: ['sh', '-c', 'echo begin; cat; echo end'] }));
+  const first = await call('attach?stdin=true');
+  await until('what was written before is there', () => first.stdout().includes('begin'));
+  const second = await call('attach');
+  first.channels.output(STDIN).write('typed\n');
+  await until('both see it', () => [first, second].every((call) => call.stdout().includes('typed')));
+  first.channels.output(STDIN).end();
+  t.match(await first.status, { status: 'Success' });
+  t.match(await second.status, { status: 'Success' });
+  t.equal(first.stdout(), 'begin\ntyped\nend\n');
+  t.equal(second.stdout(), 'typed\nend\n', 'the second one reads from when he came');
+  await until('the pod has ended', () => host.status('web')?.phase === 'Succeeded');
+  await t.rejects(call('attach'), { code: 404, message: 'container not found ("main")' });
+  await host.runtime.removeAll();
+  t.same(host.leftovers(), [], 'no keeper of the input is left');
+});
+
+t.test('a container on a terminal is attached to, left and attached to again', { skip }, async (t) => {
+  const { host, call } = await serve(t, attachable({ image: 'busybox', tty: true, stdinOnce: false }));
+  const first = await call('attach?stdin=true&tty=true');
+  first.channels.output(RESIZE).write('{"Width":77,"Height":33}');
+  await until('the shell answers', async () => {
+    first.channels.output(STDIN).write('stty size\n');
+    return /33 77\r\n/.test(first.stdout());
+  });
+  first.cut();
+  const second = await call('attach?stdin=true&tty=true');
+  second.channels.output(STDIN).write('tty; echo $((40 + 2)); exit 5\n');
+  t.match(await second.status, { status: 'Success' });
+  t.match(second.stdout(), /\/dev\/pts\/\d+\r\n42\r\n/);
+  const state = await until(
+    'the pod has ended',
+    () => host.status('web')?.containerStatuses?.[0].state?.terminated,
+  );
+  t.equal(state.exitCode, 5);
   await host.runtime.removeAll();
   t.same(host.leftovers(), []);
 });

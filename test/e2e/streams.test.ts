@@ -1,0 +1,122 @@
+/** Logs, exec, attach, cp and port-forward as real kubectls do them, the oldest and the newest there is. */
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { random } from '../lib/random.js';
+import { findKubectls } from '../lib/kubectl.js';
+import { needsRoot } from '../lib/netns.js';
+import { inRoot } from '../lib/root.js';
+import { printed, runSync, start } from '../lib/spawn.js';
+
+t.setTimeout(300_000); // a whole lab, on a machine that has more to do
+const lab = `pwt-${process.pid}s`;
+const run = mkdtempSync(join(tmpdir(), `${lab}-`));
+const kubectls = findKubectls().map(({ path }) => path);
+const skip = needsRoot() || (kubectls.length === 0 && 'needs a kubectl');
+
+t.test('streams by kubectl', { skip }, async (t) => {
+  const podwire = (...words: string[]) =>
+    runSync([inRoot('scripts/podwire'), ...words], { env: { PODWIRE_RUN: run } });
+  t.teardown(() => {
+    podwire('down', '--lab', lab);
+    rmSync(run, { recursive: true, force: true });
+  });
+  const up = podwire('up', '-f', inRoot('examples/demo.yaml'), '--lab', lab);
+  t.equal(up.status, 0, up.stderr);
+  const env = { KUBECONFIG: join(run, lab, 'kubeconfig') };
+  const bytes = Buffer.from(random(9).bytes(5_000_000));
+  const file = join(run, 'bytes');
+  writeFileSync(file, bytes);
+
+  for (const kubectl of [...new Set([kubectls[0]!, kubectls.at(-1)!])]) {
+    const k = (...words: string[]) => runSync([kubectl, ...words], { env });
+    const name = kubectl.replace(/.*kubectl\.?/, 'v').replaceAll('.', '-');
+    await t.test(kubectl, async (t) => {
+      t.match(k('logs', 'web-1', '--tail=1'), { status: 0, stdout: /\S+\n$/ });
+      const exec = k('exec', 'client', '--', 'sh', '-c', 'echo out; echo err >&2; exit 3');
+      t.match(exec, { status: 3, stdout: 'out\n', stderr: /^err$/m });
+      t.match(k('exec', 'client', '--', 'pwt-no-such'), { status: 1, stderr: /executable file not found/ });
+      t.match(
+        k('exec', '-c', 'no', 'client', '--', 'true').stderr,
+        /container no is not valid for pod client/,
+      );
+
+      const cat = `${kubectl} exec -i client -- cat <${file} | cmp - ${file} && echo same`;
+      t.equal(runSync(['sh', '-c', cat], { env }).stdout, 'same\n', '5 MB there and back');
+      const [there, back] = [`/root/${name}`, join(run, name)];
+      t.equal(k('cp', file, `client:${there}`).status, 0);
+      t.equal(k('cp', `client:${there}`, back).status, 0);
+      t.ok(readFileSync(back).equals(bytes), 'cp both ways');
+
+      const sized = 'until [ "$(stty size)" = "33 77" ]; do sleep 0.05; done; stty size; exit 4';
+      const typed = `stty rows 33 cols 77; exec ${kubectl} exec -it client -- sh -c '${sized}'`;
+      const terminal = runSync(['script', '-qefc', typed, '/dev/null'], { env });
+      t.match(terminal, { status: 4, stdout: /33 77/ });
+
+      const attached = runSync(
+        [
+          kubectl,
+          'run',
+          '-i',
+          '--rm',
+          `run-${name}`,
+          '--image=busybox',
+          '--restart=Never',
+          '--',
+          'sh',
+          '-c',
+          'cat; exit 7',
+        ],
+        { env, input: 'one\ntwo\n' },
+      );
+      t.match(attached, { status: 7, stdout: /one\ntwo\n/ });
+    });
+
+    await t.test(`${kubectl} follows a log`, async (t) => {
+      const pod = `log-${name}`;
+      const script = 'while ! [ -e /tmp/go ]; do echo tick; sleep 0.1; done; echo last';
+      k('run', pod, '--image=busybox', '--restart=Never', '--', 'sh', '-c', script);
+      k('wait', `pod/${pod}`, '--for=jsonpath={.status.phase}=Running', '--timeout=30s');
+      const child = start(t, [kubectl, 'logs', '-f', pod], { env });
+      await printed(child, /tick\n/);
+      t.equal(k('exec', pod, '--', 'touch', '/tmp/go').status, 0);
+      await printed(child, /last\n/);
+      if (child.exitCode === null) await once(child, 'exit');
+      t.equal(child.exitCode, 0, 'it ends with its container');
+    });
+
+    await t.test(`${kubectl} forwards a port`, async (t) => {
+      const child = start(t, [kubectl, 'port-forward', 'pod/web-1', ':80'], { env });
+      const [, port] = /127\.0\.0\.1:(\d+) -> 80/.exec(await printed(child, /127\.0\.0\.1:\d+ -> 80/))!;
+      const pages = await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+          socket.end('GET / HTTP/1.0\r\n\r\n');
+          return Buffer.concat((await socket.toArray()) as Buffer[]).toString();
+        }),
+      );
+      t.ok(
+        pages.every((page) => /200 OK[^]*This is pod web-1/.test(page)),
+        'eight connections at once, each with its own end',
+      );
+    });
+  }
+
+  await t.test('an agent that dies ends a stream with a sentence, and the next one serves', async (t) => {
+    const kubectl = kubectls.at(-1)!;
+    const child = start(t, [kubectl, 'exec', 'client', '--', 'sh', '-c', 'echo up; exec sleep 1000'], {
+      env,
+    });
+    await printed(child, /up/);
+    const status = JSON.parse(podwire('status', '-o', 'json').stdout) as {
+      nodes: { name: string; agentPid: number }[];
+    };
+    process.kill(status.nodes.find(({ name }) => name === 'node1')!.agentPid, 'SIGKILL');
+    t.match(await printed(child, /broke/), /the stream from the agent of node "node1" broke/);
+    const again = `for i in $(seq 60); do ${kubectl} exec client -- true && exit 0; sleep 0.5; done; exit 1`;
+    t.equal(runSync(['sh', '-c', again], { env }).status, 0);
+  });
+});
