@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { Exec, KubeConfig, Log, PortForward, type V1Status } from '@kubernetes/client-node';
 import t from 'tap';
 import { random } from '../lib/random.js';
 import { findKubectls } from '../lib/kubectl.js';
@@ -104,6 +106,29 @@ t.test('streams by kubectl', { skip }, async (t) => {
       );
     });
   }
+
+  await t.test('Kubernetes’ JavaScript client: exec, log, and port-forward in the older form', async (t) => {
+    const config = new KubeConfig();
+    config.loadFromFile(env.KUBECONFIG);
+    const text = new PassThrough();
+    const status = await new Promise<V1Status>((resolve, reject) => {
+      const words = ['sh', '-c', 'echo hi; exit 3'];
+      new Exec(config)
+        .exec('default', 'client', 'main', words, text, null, null, false, resolve)
+        .catch(reject);
+    });
+    t.match(status.details?.causes, [{ reason: 'ExitCode', message: '3' }]);
+    t.equal(String(text.read()), 'hi\n');
+    const log = new PassThrough();
+    await new Log(config).log('default', 'web-1', '', log, { tailLines: 1 });
+    t.match(Buffer.concat((await log.toArray()) as Buffer[]).toString(), /^[^\n]+\n$/);
+    const [typed, page] = [new PassThrough(), new PassThrough()];
+    await new PortForward(config).portForward('default', 'web-1', [80], page, null, typed);
+    typed.write('GET / HTTP/1.0\r\n\r\n');
+    let received = '';
+    for await (const chunk of page) if ((received += String(chunk)).includes('pod web-1')) break;
+    t.match(received, '200 OK');
+  });
 
   await t.test('an agent that dies ends a stream with a sentence, and the next one serves', async (t) => {
     const kubectl = kubectls.at(-1)!;
