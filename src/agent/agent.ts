@@ -28,6 +28,7 @@ import type { NodeFacts } from './node-object.js';
 import type { AgentParts } from './parts.js';
 import { agentPaths, makeAgentDirs } from './paths.js';
 import { hostCapacity, podObjects } from './pod-objects.js';
+import { AccountPods } from './pods/account-pods.js';
 import { resolverFiles } from './pods/pod-dns.js';
 import { preflight } from './preflight.js';
 import type { ClusterSource } from './source/source.js';
@@ -101,12 +102,13 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     );
   };
 
+  const accountPods = new AccountPods();
   const publish = oneAtATime(async () => {
     if (!facts.view || !facts.path || facts.phase === 'stopping') return;
     try {
       await facts.path.setView(facts.view);
       facts.viewProblem = undefined;
-      facts.runtime?.sync(ourPods(facts));
+      facts.runtime?.sync(accountPods.of(ourPods(facts), facts.view.serviceAccounts));
       await facts.hostSide?.sync(facts.view);
       facts.apiRelay?.sync();
       await syncDns(facts.view);
@@ -237,6 +239,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       services: () => facts.view?.services ?? [],
       objects: podObjects(() => facts.view),
       allocatable: capacity,
+      requestToken: source.requestToken,
       resolverFiles: (pod, hostname) =>
         resolverFiles(pod, hostname, {
           lab: facts.view!.lab,

@@ -6,7 +6,7 @@
  */
 
 import type { ApiObject, Condition, ObjectReference } from './object-meta.js';
-import type { ConfigMap, Secret } from './plain-types.js';
+import type { ConfigMap, Secret, ServiceAccount } from './plain-types.js';
 import type { EnvFromSource, EnvVar, Volume, VolumeMount } from './pod-volume-types.js';
 import type { Affinity, Taint, Toleration, TopologySpreadConstraint } from './scheduling-types.js';
 
@@ -382,6 +382,8 @@ export interface ClusterView {
   /** What pods mount and take their environment from; none where nobody runs pods. */
   configMaps?: readonly ConfigMap[];
   secrets?: readonly Secret[];
+  /** None where there is no server, which alone can sign their tokens. */
+  serviceAccounts?: readonly ServiceAccount[];
 }
 
 /** `namespace/name`, the key of a namespaced object among those of its kind. */

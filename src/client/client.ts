@@ -7,7 +7,7 @@ import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { DEFAULT_NAMESPACE, withDefaults } from '../api/defaults.js';
 import { ApiError, errorOf, type Status } from '../api/error.js';
 import { applyPatch, clone, equal, isMap, mergePatch } from '../api/json.js';
-import { apiVersionOf, findKind, type Kind } from '../api/kinds.js';
+import { apiVersionOf, findKind, SERVICE_ACCOUNT, type Kind } from '../api/kinds.js';
 import type { ApiObject } from '../api/types.js';
 
 /** What `apply` was last given, so that what is no longer there can be taken away. As kubectl calls it. */
@@ -71,6 +71,8 @@ export interface Client {
       event(event: WatchEvent<T>): void;
     },
   ): Promise<void>;
+  /** A token of a service account. authentication.k8s.io/v1 TokenRequest; the answer's `status.token`. */
+  requestToken(namespace: string, account: string, spec: object): Promise<string>;
   /** End all connections, also those of watches. */
   close(): void;
 }
@@ -210,6 +212,11 @@ export function createClient({ socketPath, userAgent }: ClientOptions): Client {
         if (error instanceof ApiError) throw error;
         if (!signal.aborted) throw unreachable(error as NodeJS.ErrnoException);
       }
+    },
+    async requestToken(namespace, account, spec) {
+      const path = pathOf(SERVICE_ACCOUNT, namespace, account, 'token');
+      const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec };
+      return (await call<{ status: { token: string } }>('POST', path, request)).status.token;
     },
     close() {
       agent.destroy();

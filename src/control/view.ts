@@ -3,6 +3,7 @@
  * for empty.
  */
 import {
+  CONFIG_MAP,
   CONTROLLER_REVISION,
   DAEMON_SET,
   DEPLOYMENT,
@@ -31,13 +32,11 @@ import type {
   Lab,
   Lease,
   ReplicaSet,
-  ServiceAccount,
   StatefulSet,
 } from '../api/types.js';
 
 /** Kinds that control reads, and agents need not. */
 export interface ControlLists {
-  serviceAccounts: readonly ServiceAccount[];
   deployments: readonly Deployment[];
   replicaSets: readonly ReplicaSet[];
   statefulSets: readonly StatefulSet[];
@@ -59,6 +58,7 @@ const LISTS = {
   services: SERVICE,
   endpointSlices: ENDPOINT_SLICE,
   endpoints: ENDPOINTS,
+  configMaps: CONFIG_MAP,
   serviceAccounts: SERVICE_ACCOUNT,
   deployments: DEPLOYMENT,
   replicaSets: REPLICA_SET,

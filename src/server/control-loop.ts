@@ -13,6 +13,7 @@ import { reconcileApiService } from '../control/api-service.js';
 import { reconcileDnsService } from '../control/dns-service.js';
 import { compareCreation } from '../control/order.js';
 import { decide } from '../control/reconcile.js';
+import { reconcileRootCa } from '../control/root-ca.js';
 import { reconcileServiceAccounts } from '../control/service-accounts.js';
 import { ServiceMemo } from '../control/service-memo.js';
 import { controlView } from '../control/view.js';
@@ -31,9 +32,13 @@ export interface ControlLoop {
   close(): Promise<void>;
 }
 
-/** @param fatal  told of an error of control itself, which no retry can mend */
+/**
+ * @param authority  certificate by which pods know the server, PEM
+ * @param fatal      told of an error of control itself, which no retry can mend
+ */
 export async function startControlLoop(
   registry: Registry,
+  authority: string,
   log: Logger,
   fatal: (error: unknown) => void,
 ): Promise<ControlLoop> {
@@ -79,6 +84,7 @@ export async function startControlLoop(
         ...reconcileApiService(now),
         ...reconcileDnsService(now),
         ...reconcileServiceAccounts(now),
+        ...reconcileRootCa(now, authority),
       ];
       // Together, so that they are one flush to disk.
       const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));

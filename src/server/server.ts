@@ -84,7 +84,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     const registry = new Registry(store);
     endings.push(() => registry.close());
     await registry.createStandards();
-    const control = await startControlLoop(registry, log, fatal);
+    const control = await startControlLoop(registry, credentials.authority, log, fatal);
     endings.push(() => control.close());
     const agents = watchAgents(registry, log);
     endings.push(() => agents.close());

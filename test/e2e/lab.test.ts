@@ -96,6 +96,11 @@ t.test('a lab', { skip: needsRoot() }, async (t) => {
       t.match(fromPod(pod, '10.96.0.1', 'wrong'), /"code":401/, `${pod} needs the token`);
     }
     t.equal(statSync(join(run, lab, 'kubeconfig')).mode & 0o777, 0o600);
+    // As a client library does it: everything that a pod needs to know lies in its file tree.
+    const asItself =
+      'cd /var/run/secrets/kubernetes.io/serviceaccount && curl -sS -m 10 --cacert ca.crt ' +
+      '-H "Authorization: Bearer $(cat token)" https://kubernetes.default.svc/api/v1/namespaces/$(cat namespace)/pods/peer';
+    t.match(must('exec', 'peer', '--', 'sh', '-c', asItself), /"kind": ?"Pod"/, 'with its own token');
   });
 
   await t.test('carries ping and HTTP on one host and between two', async (t) => {

@@ -18,6 +18,25 @@ t.test('every namespace has a ServiceAccount called default, also after it was d
   });
 });
 
+t.test('every namespace tells its pods whom to trust, also after somebody changed it', async (t) => {
+  const { call } = await startServer(t);
+  const map = '/api/v1/namespaces/shop/configmaps/kube-root-ca.crt';
+  await call('POST', '/api/v1/namespaces', { metadata: { name: 'shop' } });
+  await until('the certificate is there', async () => (await call('GET', map)).code === 200);
+  const { data } = (await call('GET', map)).body;
+  t.match(data['ca.crt'], /^-----BEGIN CERTIFICATE-----/);
+  await call(
+    'PATCH',
+    map,
+    { data: { 'ca.crt': 'mine' } },
+    { 'content-type': 'application/merge-patch+json' },
+  );
+  await until(
+    'it is right again',
+    async () => (await call('GET', map)).body.data['ca.crt'] === data['ca.crt'],
+  );
+});
+
 t.test('a namespace takes along objects of every kind', async (t) => {
   const { call } = await startServer(t);
   await call('POST', '/api/v1/namespaces', { metadata: { name: 'shop' } });

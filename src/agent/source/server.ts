@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { ApiError } from '../../api/error.js';
+import { DEFAULT_NAMESPACE } from '../../api/defaults.js';
 import { equal } from '../../api/json.js';
 import {
   CONFIG_MAP,
@@ -17,6 +18,7 @@ import {
   POD,
   SECRET,
   SERVICE,
+  SERVICE_ACCOUNT,
 } from '../../api/kinds.js';
 import type { Kind } from '../../api/kinds.js';
 import { keyOf, NODE_LOST, NODE_STARTING } from '../../api/types.js';
@@ -171,6 +173,12 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
     name,
     saysAddresses: false,
     ...(connectToApi && { connectToApi }),
+    requestToken: ({ metadata, spec }, { audience, expirationSeconds }) =>
+      client.requestToken(metadata.namespace ?? DEFAULT_NAMESPACE, spec.serviceAccountName || 'default', {
+        audiences: audience ? [audience] : [],
+        expirationSeconds,
+        boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: metadata.name, uid: metadata.uid },
+      }),
     async start(changed) {
       const labs = follow<Lab>(LAB);
       const namespaces = follow(NAMESPACE);
@@ -180,6 +188,7 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
       const endpointSlices = follow(ENDPOINT_SLICE);
       const configMaps = follow(CONFIG_MAP);
       const secrets = follow(SECRET);
+      const serviceAccounts = follow(SERVICE_ACCOUNT);
       await Promise.all(informers.map((informer) => informer.start()));
       tell = () => {
         sayWeAreHere(nodes());
@@ -198,6 +207,7 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
           endpoints: [],
           configMaps: configMaps(),
           secrets: secrets(),
+          serviceAccounts: serviceAccounts(),
         });
       };
       tell();

@@ -3,7 +3,7 @@
  * files on this host.
  */
 import type { Socket } from 'node:net';
-import type { ClusterView, Event, Node, Pod, PodStatus } from '../../api/types.js';
+import type { ClusterView, Event, Node, Pod, PodStatus, TokenSource } from '../../api/types.js';
 
 export interface ClusterSource {
   /** In words, for status and log: `server /run/…/server.sock`. */
@@ -25,6 +25,8 @@ export interface ClusterSource {
   reportLease(node: string): void;
   /** Say how the node is; makes its object if there is none. */
   reportNode(node: Node): void;
+  /** A token of a pod's service account, bound to the pod; absent where there is no server. */
+  requestToken?(pod: Pod, source: TokenSource): Promise<string>;
   /** A raw connection to the TLS side of the server's API; absent where there is no server. */
   connectToApi?(): Promise<Socket>;
   /** What is wrong with the source now: the file that does not parse, the server that does not answer. */
