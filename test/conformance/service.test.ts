@@ -20,6 +20,12 @@ const SKIPPED: Record<string, string> = {
   'svc-073': 'there is no kube-proxy here to ask; an agent says how it is on its own socket',
 };
 
+/** Cases that are run, and hold but for one sentence of theirs, which is said; they count as skipped. */
+const PARTLY: Record<string, string> = {
+  'svc-054':
+    'a packet outside of the window is translated and delivered, not dropped: conntrack tracks no windows',
+};
+
 function whySkipped({ id, needs }: Case): string | undefined {
   if (DRIVERS[id]) return undefined;
   if (RESTART[id]) return needsRoot() || undefined;
@@ -53,7 +59,9 @@ t.test('Services', { skip: cases ? false : 'no conformance cases here' }, async 
         } else throw new Error('Nothing drives this case');
         isPassed = t.passing();
       } finally {
-        count[isPassed ? 'passed' : 'failed']++;
+        const partly = PARTLY[one.id];
+        if (partly) t.comment(`counts as skipped: ${partly}`);
+        count[!isPassed ? 'failed' : partly ? 'skipped' : 'passed']++;
       }
     });
   }
