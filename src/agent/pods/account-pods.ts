@@ -11,7 +11,7 @@ import { uidOf } from './state.js';
 export class AccountPods {
   readonly #wants = new Map<string, boolean>();
   /** What was made of a pod, so that the same object gives the same. */
-  #made = new WeakMap<Pod, Pod>();
+  readonly #made = new WeakMap<Pod, Pod>();
 
   /** @param accounts  of all namespaces; undefined: no server, no token */
   of(pods: readonly Pod[], accounts: readonly ServiceAccount[] | undefined): Pod[] {

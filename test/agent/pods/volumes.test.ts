@@ -34,8 +34,8 @@ t.test('an emptyDir is shared by a pod’s containers, each at its own place', {
       initContainers: [
         {
           name: 'fill',
-          command: ['sh', '-c', 'echo from init >/work/deep/file'],
-          volumeMounts: [{ name: 'data', mountPath: '/work/deep', subPath: 'sub' }],
+          command: ['sh', '-c', 'echo from init >/srv/deep/file'],
+          volumeMounts: [{ name: 'data', mountPath: '/srv/deep', subPath: 'sub' }],
         },
       ],
     },
