@@ -54,6 +54,8 @@ const HANDY: Readonly<Record<string, string>> = {
   tcpdump: 'tcpdump',
   dig: 'dnsutils',
   iperf3: 'iperf3',
+  wget: 'wget',
+  nc: 'netcat-openbsd',
 };
 
 const LAB_PREFIXES = { 'pod CIDR': '10.244.0.0/16', 'Service CIDR': '10.96.0.0/12' };
