@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import { nodeAddresses } from '../compile/node-addresses.js';
+import { RELEASE_NAME } from '../api/release.js';
 import { formatMac } from '../wire/address.js';
 import {
   AGENT_ANNOTATION,
@@ -136,7 +137,7 @@ export const nodeObject = (facts: NodeFacts): Node => {
         operatingSystem: 'linux',
         osImage: osImage(),
         kernelVersion: release(),
-        kubeletVersion: `v${VERSION}-podwire`,
+        kubeletVersion: RELEASE_NAME,
         containerRuntimeVersion: `podwire://${VERSION}`,
       },
     },

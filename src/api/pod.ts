@@ -7,6 +7,7 @@ import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
 import { checkEnvSource, defaultEnv } from './field-ref.js';
 import { podGatesText, podReadyText, podRestartsText, podStatusText } from './pod-columns.js';
 import { checkProbes, defaultProbes } from './pod-probe.js';
+import { qosClassOf } from './pod-qos.js';
 import { POD_SPEC, POD_STATUS } from './pod-schema.js';
 import { checkMounts, checkVolumes, defaultVolumes } from './pod-volumes.js';
 import { checkPodDns } from './pod-dns.js';
@@ -110,7 +111,7 @@ export const POD: Kind<Pod> = {
   ],
   prepareCreate(pod) {
     tolerateOutages(pod.spec);
-    pod.status = { phase: 'Pending' };
+    pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
   },
   prepareStatus(next, old) {
     // An agent that reports what its pod does knows nothing newer of the address than control has decided.
@@ -118,6 +119,7 @@ export const POD: Kind<Pod> = {
     next.status ??= {};
     next.status.podIP = old.status.podIP;
     next.status.podIPs = old.status.podIPs;
+    next.status.qosClass ??= old.status.qosClass;
     next.status.hostIP ??= old.status.hostIP;
     const scheduled = old.status.conditions?.find((condition) => condition.type === 'PodScheduled');
     if (scheduled && !next.status.conditions?.some((condition) => condition.type === 'PodScheduled')) {

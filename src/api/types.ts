@@ -126,6 +126,7 @@ export interface ContainerState {
     message?: string;
     startedAt?: string;
     finishedAt?: string;
+    containerID?: string;
   };
 }
 
@@ -133,6 +134,7 @@ export interface ContainerStatus {
   name: string;
   image: string;
   imageID: string;
+  containerID?: string;
   ready: boolean;
   started?: boolean;
   restartCount: number;
@@ -141,6 +143,8 @@ export interface ContainerStatus {
 }
 
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+
+export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
 
 export interface PodSpec {
   nodeName?: string;
@@ -188,6 +192,7 @@ export interface PodStatus {
   conditions?: Condition[];
   containerStatuses?: ContainerStatus[];
   initContainerStatuses?: ContainerStatus[];
+  qosClass?: QosClass;
 }
 
 export interface Pod extends ApiObject {

@@ -88,7 +88,7 @@ t.test('an object that was created can be read, and has what Kubernetes gives it
       creationTimestamp: /^\d{4}-.*Z$/,
     },
     spec: { restartPolicy: 'Always' },
-    status: { phase: 'Pending' },
+    status: { phase: 'Pending', qosClass: 'BestEffort' },
   });
   const read = await call('GET', `${PODS}/web`);
   t.equal(read.body.metadata.uid, created.body.metadata.uid);
@@ -326,7 +326,12 @@ t.test("an agent's report does not take a pod's address away", async (t) => {
     status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
   };
   const reported = await server.client.updateStatus(report);
-  t.match(reported.status, { phase: 'Running', podIP: '10.244.1.2', podIPs: [{ ip: '10.244.1.2' }] });
+  t.match(reported.status, {
+    phase: 'Running',
+    qosClass: 'BestEffort',
+    podIP: '10.244.1.2',
+    podIPs: [{ ip: '10.244.1.2' }],
+  });
   t.same(reported.status?.conditions?.map(({ type }) => type).sort(), ['PodScheduled', 'Ready']);
 });
 

@@ -33,7 +33,7 @@ import { lastWordsOfLog } from './logs.js';
 import { look, type ProbeResult, type ProbeTarget } from './probe.js';
 import { Prober } from './prober.js';
 import { isSidecar } from './start-order.js';
-import { rfc3339, type ContainerRecord } from './state.js';
+import { containerId, rfc3339, type ContainerRecord } from './state.js';
 import { startServers, type Servers } from './servers.js';
 
 /** What a container needs to know of its pod. */
@@ -43,6 +43,7 @@ export interface ContainerContext {
   /** `NAME_NAMESPACE(UID)`, as the kubelet names pods in messages. */
   fullName: string;
   podName: string;
+  uid: string;
   hostname: string;
   /** Where its sockets are; undefined: the machine's own namespace. */
   netns: string | undefined;
@@ -448,8 +449,16 @@ export class ContainerLife {
     const message = why ?? this.#lastWords(exitCode) ?? this.#killedFor;
     const finishedAt = rfc3339(finishedMs);
     const startedAt = this.record.state.running?.startedAt ?? finishedAt;
+    const containerID = containerId(this.#context.uid, this.record);
     this.record.state = {
-      terminated: { exitCode, reason, ...(message !== undefined && { message }), startedAt, finishedAt },
+      terminated: {
+        exitCode,
+        reason,
+        ...(message !== undefined && { message }),
+        startedAt,
+        finishedAt,
+        containerID,
+      },
     };
     this.#context.changed();
   }

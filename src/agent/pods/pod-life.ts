@@ -184,6 +184,7 @@ export class PodLife {
         dir: this.dir,
         fullName: `${state.name}_${state.namespace}(${state.uid})`,
         podName: state.name,
+        uid: state.uid,
         hostname: state.hostname,
         netns: state.netns ?? context.netns,
         hostNetns: context.netns,

@@ -15,7 +15,7 @@ import type {
 } from '../../api/types.js';
 import { restarts } from './backoff.js';
 import { hasStarted, isDone, isSidecar, restartPolicyOf } from './start-order.js';
-import { rfc3339, type ContainerRecord } from './state.js';
+import { containerId, rfc3339, uidOf, type ContainerRecord } from './state.js';
 
 /** What a status is made of. */
 export interface StatusInput {
@@ -45,7 +45,7 @@ export function podStatus(input: StatusInput): PodStatus {
   const message = failure?.message ?? whys.join('; ');
   const firstReason = initContainers.length > 0 ? 'PodInitializing' : 'ContainerCreating';
   const statusOf = (container: Container, record: ContainerRecord | undefined, isInit: boolean) =>
-    containerStatus(container, record, { firstReason, problem, isInit });
+    containerStatus(container, record, { uid: uidOf(pod), firstReason, problem, isInit });
   return {
     phase,
     ...(failure && { reason: failure.reason }),
@@ -65,11 +65,20 @@ export function podStatus(input: StatusInput): PodStatus {
 const recordOf = ({ name }: Container, records: readonly ContainerRecord[]): ContainerRecord | undefined =>
   records.find((record) => record.name === name);
 
+interface StatusContext {
+  uid: string;
+  /** Why a container waits that is being made. */
+  firstReason: string;
+  problem: string | undefined;
+  isInit: boolean;
+}
+
 function containerStatus(
   container: Container,
   record: ContainerRecord | undefined,
-  { firstReason, problem, isInit }: { firstReason: string; problem: string | undefined; isInit: boolean },
+  { uid, firstReason, problem, isInit }: StatusContext,
 ): ContainerStatus {
+  const containerID = record && containerId(uid, record);
   let state: ContainerState = record?.state ?? { waiting: { reason: 'ContainerCreating' } };
   if (state.waiting?.reason === 'ContainerCreating') {
     const message = state.waiting.message ?? problem;
@@ -80,6 +89,7 @@ function containerStatus(
     name: container.name,
     image: container.image ?? '',
     imageID: '',
+    ...(containerID !== undefined && { containerID }),
     ready: hasSucceeded || isReady(record),
     started: record !== undefined && hasStarted(record),
     restartCount: Math.max((record?.run ?? 0) - 1, 0),

@@ -11,6 +11,7 @@
  *     CONTAINER/N.exit      the exit code, by the shell outside
  *     CONTAINER/N.stdin     its input, a FIFO, and N.keeper the pid of who keeps it open; for a container with stdin
  */
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerState, Pod } from '../../api/types.js';
@@ -58,6 +59,10 @@ export interface PodState {
 /** A pod's key: its uid, or its name where objects come from files and have none. Safe as a file name. */
 export const uidOf = ({ metadata: { uid, namespace, name } }: Pod): string =>
   (uid ?? `${namespace ?? 'default'}_${name}`).replace(/[^\w.-]|^\./g, '_');
+
+/** How a run of a container is told from others. A container that was never started has none. */
+export const containerId = (uid: string, { name, run }: ContainerRecord): string | undefined =>
+  run === 0 ? undefined : `podwire://${createHash('sha256').update(`${uid}/${name}/${run}`).digest('hex')}`;
 
 /** The pod's holder, when it has been made. */
 export const holderOf = (state: PodState): ProcessRef | undefined =>

@@ -6,15 +6,12 @@
  * Source: k8s.io/apimachinery, pkg/apis/meta/v1; k8s.io/api, apidiscovery/v2.
  */
 import { KINDS, type Kind } from '../../api/kinds.js';
+import { RELEASE, RELEASE_NAME } from '../../api/release.js';
 import { isJson, parseAccept } from './accept.js';
 import { REVIEWS, type Review } from './reviews.js';
 import { SUBRESOURCES } from './subresources.js';
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
-
-/** The Kubernetes release whose API ours is a part of. */
-const VERSION = { major: '1', minor: '33' };
-export const VERSION_NAME = `v${VERSION.major}.${VERSION.minor}.0+podwire`;
 
 export interface Answer {
   readonly body: unknown;
@@ -35,8 +32,8 @@ export function discover(pathname: string, accept: string | undefined): Answer |
 function plain(pathname: string, parts: readonly string[]): unknown {
   if (pathname === '/version' || pathname === '/version/') {
     return {
-      ...VERSION,
-      gitVersion: VERSION_NAME,
+      ...RELEASE,
+      gitVersion: RELEASE_NAME,
       gitCommit: '',
       gitTreeState: 'clean',
       buildDate: '1970-01-01T00:00:00Z',

@@ -7,8 +7,9 @@
  */
 import type { ServerResponse } from 'node:http';
 import { KINDS, type Kind } from '../../api/kinds.js';
+import { RELEASE_NAME } from '../../api/release.js';
 import { sendJson } from './body.js';
-import { groupVersion, namedGroups, VERSION_NAME, versionsOf } from './discovery.js';
+import { groupVersion, namedGroups, versionsOf } from './discovery.js';
 import { openApiSchema } from './openapi-schema.js';
 import { patchTypes, STRATEGIC_MERGE_PATCH } from './patch.js';
 
@@ -19,7 +20,7 @@ const V3_PREFIX = '/openapi/v3';
 /** What a PATCH may be asked for beside its body. */
 const PATCH_PARAMETERS = ['dryRun', 'fieldManager', 'fieldValidation', 'force'];
 
-const INFO = { title: 'podwire', version: VERSION_NAME };
+const INFO = { title: 'podwire', version: RELEASE_NAME };
 
 /** Answer a path of OpenAPI. @returns false when it is none */
 export function openApi(pathname: string, response: ServerResponse): boolean {

@@ -68,3 +68,19 @@ t.test('what hinders the pod is said where people look', async (t) => {
     { state: { waiting: { reason: 'ContainerCreating', message: 'Cannot do it' } } },
   ]);
 });
+
+t.test('each run of a container has an id of its own', async (t) => {
+  const pod = podOf('p', {});
+  const idOf = (run: number, uid = 'u1') =>
+    podStatus({
+      pod: { ...pod, metadata: { ...pod.metadata, uid } },
+      records: [{ name: pod.spec.containers[0].name, run, state: running }],
+      hostAddress: '',
+      startTime: '',
+      nowMs: 0,
+    }).containerStatuses?.[0].containerID;
+  t.match(idOf(1), /^podwire:\/\/[0-9a-f]{64}$/);
+  t.equal(idOf(1), idOf(1), 'the same for the next agent');
+  t.equal(new Set([idOf(1), idOf(2), idOf(1, 'u2')]).size, 3);
+  t.equal(idOf(0), undefined, 'none before the first');
+});
