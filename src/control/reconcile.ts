@@ -10,6 +10,7 @@ import { isExternalName } from '../api/service-type.js';
 import { keyOf, SERVICE_NAME } from '../api/types.js';
 import type { ApiObject, ClusterView } from '../api/types.js';
 import { Agenda } from './agenda.js';
+import { forgetTokens } from './bootstrap-tokens.js';
 import type { Change } from './change.js';
 import { packSlices } from './endpoint-slices.js';
 import { mirrorGroups, mirrorTemplate } from './endpoints.js';
@@ -66,6 +67,7 @@ export function decide(
   reconcileWorkloads({ ...view, pods: survivors }, endingNamespaces(view), agenda);
   if (view.others) collectGarbage(objectsOf(view), agenda);
   forgetEvents(view.events ?? [], agenda);
+  forgetTokens(view.secrets ?? [], agenda);
   const pods = view.pods.map((pod) => agenda.latest(pod));
   const labels = new Map(view.namespaces.map(({ metadata }) => [metadata.name, metadata.labels ?? {}]));
   const labelsOf = (namespace: string): Record<string, string> => labels.get(namespace) ?? {};

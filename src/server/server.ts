@@ -11,8 +11,10 @@ import {
   type Server as HttpServer,
   type ServerOptions as HttpOptions,
 } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { createAccountTokens } from './access/account-tokens.js';
+import { createBootstrapTokens } from './access/bootstrap-tokens.js';
 import { openCredentials } from './access/credentials.js';
 import { createTokenGate, OPEN_GATE } from './access/gate.js';
 import { formatKubeconfig } from './access/kubeconfig.js';
@@ -56,6 +58,9 @@ const KEEP_ALIVE_MS = 120_000;
 /** Selectors and whole command lines stand in URLs. */
 const MAX_HEADER_BYTES = 1 << 20;
 
+/** Characters of a URL in the log: strangers choose them. */
+const MAX_LOGGED = 200;
+
 const HTTP_OPTIONS: HttpOptions = {
   requestTimeout: REQUEST_TIMEOUT_MS,
   keepAliveTimeout: KEEP_ALIVE_MS,
@@ -89,9 +94,14 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     const agents = watchAgents(registry, log);
     endings.push(() => agents.close());
 
-    const failed = (cause: unknown, { method, url }: IncomingMessage) => {
+    const failed = (cause: unknown, { method, url, socket }: IncomingMessage) => {
       const error = toApiError(cause);
       if (error.code >= 500) log.error({ err: cause, method, url }, 'request failed');
+      if (error.code === 401)
+        log.warn(
+          { why: error.message, method, url: url?.slice(0, MAX_LOGGED), from: from(socket) },
+          'refused',
+        );
       return error;
     };
     const admitted = (request: IncomingMessage): void => agents.seen(request);
@@ -104,7 +114,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     const tls = await createTlsServer(credentials, registry.objects, options.listen?.host, HTTP_OPTIONS);
     endings.push(() => tls.close());
     const tokens = createAccountTokens(credentials.accountKey, registry.objects);
-    const gate = createTokenGate({ token: credentials.token, userOf: tokens.userOf, names: tls.names });
+    const gate = createTokenGate({
+      token: credentials.token,
+      owners: [createBootstrapTokens(registry.objects), tokens.userOf],
+      names: tls.names,
+    });
     tls.server.on('request', createHandler({ registry, gate, tokens, admitted, failed, serveStream }));
     const overTls = serveUpgrades(tls.server, gate, upgrades, failed);
 
@@ -141,6 +155,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     throw error;
   }
 }
+
+/** Where a request came from, for the log. */
+const from = ({ remoteAddress }: Socket): string => remoteAddress ?? 'the path socket';
 
 /** Take no more connections, end those there are; `close` waits for those that became something else as well. */
 async function stop(

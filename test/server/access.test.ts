@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,103 +9,16 @@ import t from 'tap';
 import { openCredentials } from '../../src/server/access/credentials.js';
 import { bitString, integer, objectId, sequence, time, value } from '../../src/server/access/der.js';
 import { parseListenAddress, urlOf } from '../../src/server/listen.js';
-import { createServer, type Server, type ServerOptions } from '../../src/server/server.js';
+import { createServer } from '../../src/server/server.js';
 import { connectToTls } from '../../src/client/relay.js';
 import { createClient } from '../../src/client/client.js';
 import { LAB, POD, SERVICE_ACCOUNT } from '../../src/api/kinds.js';
 import type { ApiObject, Pod } from '../../src/api/types.js';
+import { ask, startTls, type Answer } from '../lib/tls-server.js';
 import { until } from '../lib/until.js';
 
 const log = pino({ level: 'silent' });
 const hex = (bytes: Buffer): string => bytes.toString('hex');
-
-interface Answer {
-  code: number;
-  body: string;
-}
-
-function ask(
-  url: string,
-  options: {
-    ca?: string;
-    token?: string;
-    headers?: Record<string, string>;
-    path?: string;
-    method?: string;
-    body?: object;
-  },
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const headers = {
-      ...(options.token && { authorization: `Bearer ${options.token}` }),
-      ...options.headers,
-    };
-    const request = httpsRequest(
-      `${url}${options.path ?? '/version'}`,
-      // With a foreign Host header Node would look for that name in the certificate.
-      {
-        headers,
-        servername: 'localhost',
-        ...(options.ca && { ca: options.ca }),
-        agent: false,
-        method: options.method ?? 'GET',
-      },
-      (response) => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => (body += chunk));
-        response.on('end', () => resolve({ code: response.statusCode!, body }));
-      },
-    );
-    request.on('error', reject);
-    request.end(options.body && JSON.stringify(options.body));
-  });
-}
-
-async function startTls(
-  t: { teardown(fn: () => unknown): void },
-  more: Partial<ServerOptions> = {},
-): Promise<{
-  folder: string;
-  options: ServerOptions;
-  start(): Promise<Server>;
-  ca(): string;
-  token(): string;
-}> {
-  const folder = mkdtempSync(join(tmpdir(), `pwt-${process.pid}-tls-`));
-  const options: ServerOptions = {
-    data: join(folder, 'data'),
-    socketPath: join(folder, 'server.sock'),
-    listen: { host: '127.0.0.1', port: 0 },
-    kubeconfig: { path: join(folder, 'kubeconfig'), name: 'pwt' },
-    log,
-    ...more,
-  };
-  const servers: Server[] = [];
-  t.teardown(async () => {
-    for (const server of servers) await server.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const word = (name: string): string =>
-    new RegExp(`${name}: (.*)`).exec(readFileSync(join(folder, 'kubeconfig'), 'utf8'))![1]!;
-  return {
-    folder,
-    options,
-    async start() {
-      const server = await createServer(options);
-      const { close } = server;
-      let isClosed = false;
-      server.close = async () => {
-        if (!isClosed) await close();
-        isClosed = true;
-      };
-      servers.push(server);
-      return server;
-    },
-    ca: () => Buffer.from(word('certificate-authority-data'), 'base64').toString(),
-    token: () => word('token'),
-  };
-}
 
 t.test('DER has the shortest form of everything', async (t) => {
   // X.690 §8.1.3.5: 201 bytes of contents have a length of two bytes.

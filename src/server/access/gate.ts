@@ -1,6 +1,6 @@
 /**
- * Who may come in. On the path socket: whoever can open it, for its mode is 0600. Over TLS: who shows a bearer token.
- * There is no other way, and without roles whoever is in may do everything.
+ * Who may come in. On the path socket: whoever can open it, for its mode is 0600. Over TLS: who shows a bearer token, or has
+ * a certificate that our authority signed. There is no other way, and without roles whoever is in may do everything.
  *
  * A web page that a person happens to have open can send requests to 127.0.0.1 too. It cannot read our token, and it
  * cannot help saying where it is from, so a foreign `Origin` is refused, and over TLS a `Host` that is no name of ours
@@ -9,13 +9,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { ApiError } from '../../api/error.js';
+import { AUTHENTICATED, type User } from '../../api/user.js';
 
-/** Who asks, as `kubectl auth whoami` shows it. */
-export interface User {
-  readonly username: string;
-  readonly uid?: string;
-  readonly groups: readonly string[];
-}
+export type { User } from '../../api/user.js';
 
 export interface Gate {
   /** @throws ApiError 401 or 403 */
@@ -25,10 +21,19 @@ export interface Gate {
 /** Who has the administrator's token, or may open the socket. */
 export const ADMINISTRATOR: User = {
   username: 'podwire:admin',
-  groups: ['system:masters', 'system:authenticated'],
+  groups: ['system:masters', AUTHENTICATED],
 };
 
-const unauthorized = (): ApiError => new ApiError(401, 'Unauthorized', 'Unauthorized');
+/** A refusal. @param why  for who knows a secret, or for what is none */
+export const unauthorized = (why?: string): ApiError =>
+  new ApiError(401, 'Unauthorized', why === undefined ? 'Unauthorized' : `Unauthorized: ${why}`);
+
+/**
+ * Whose a bearer token is; undefined when it is none that this owner knows.
+ *
+ * @throws ApiError 401 when it is one of the owner's, and lets nobody in
+ */
+export type TokenOwner = (token: string) => Promise<User | undefined>;
 
 /** The gate of the path socket. */
 export const OPEN_GATE: Gate = {
@@ -40,14 +45,14 @@ export const OPEN_GATE: Gate = {
 
 export interface TokenGateOptions {
   readonly token: string;
-  /** Who else has a token. */
-  userOf(token: string): Promise<User | undefined>;
+  /** Who else has tokens; asked one after the other. */
+  readonly owners: readonly TokenOwner[];
   /** Names by which this server may be called, in lower case. */
   names(): ReadonlySet<string>;
 }
 
 /** The gate of everything that comes over TLS. */
-export function createTokenGate({ token, userOf, names }: TokenGateOptions): Gate {
+export function createTokenGate({ token, owners, names }: TokenGateOptions): Gate {
   const expected = digest(token);
   return {
     async admit(request) {
@@ -56,15 +61,17 @@ export function createTokenGate({ token, userOf, names }: TokenGateOptions): Gat
       const shown = bearerToken(request);
       if (shown === undefined) throw unauthorized();
       if (timingSafeEqual(digest(shown), expected)) return ADMINISTRATOR;
-      const user = await userOf(shown);
-      if (!user) throw unauthorized();
-      return user;
+      for (const owner of owners) {
+        const user = await owner(shown);
+        if (user) return user;
+      }
+      throw unauthorized();
     },
   };
 }
 
 /** Of one length whatever the text, so that comparing tells nothing. */
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+export const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** RFC 6750 §2.1 */
 function bearerToken({ headers }: IncomingMessage): string | undefined {

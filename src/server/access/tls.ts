@@ -49,7 +49,9 @@ export async function createTlsServer(
   let names = new Set<string>();
   const certificate = (): { key: string; cert: string } => {
     const { key, certificate: cert } = credentials.serverCertificate([...names]);
-    return { key: key.export({ type: 'pkcs8', format: 'pem' }) as string, cert };
+    // The authority too, though clients have to know it: a host that joins compares its hash with the one of its token.
+    const chain = cert + credentials.authority;
+    return { key: key.export({ type: 'pkcs8', format: 'pem' }) as string, cert: chain };
   };
   const currentNames = async (): Promise<Set<string>> =>
     new Set([...STANDARD_NAMES, ...ownNames(host), await serviceAddress(objects)]);
