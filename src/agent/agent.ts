@@ -20,7 +20,7 @@ import { createApiRelay } from './api-relay.js';
 import type { Line } from './api/dial.js';
 import { createAgentListener, serveAgentApi } from './api/http.js';
 import { createAgentDns } from './dns/agent-dns.js';
-import { openHostSide } from './host-side.js';
+import { openHostSide, WITHOUT_RULES } from './host-side.js';
 import { takeLock } from './lock.js';
 import type { Logger } from './log.js';
 import { nodeObject } from './node-object.js';
@@ -47,6 +47,8 @@ export interface AgentOptions {
   offload: Offload;
   /** The longest time that the packet worker looks for packets before it sleeps, in microseconds. */
   spinUs?: number;
+  /** Whether the host may be given rules, routes and settings; default: yes. */
+  hasHostRules?: boolean;
   source: ClusterSource;
   /** Give the server a link by which it reaches this API; absent where there is no server. */
   dial?(listener: RequestListener): Line;
@@ -77,7 +79,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
  * @throws  an Error that says why it could not start
  */
 export const runAgent = async (options: AgentOptions): Promise<number> => {
-  const { lab, node, netns, source, parts, log } = options;
+  const { lab, node, netns, source, parts, log, hasHostRules = true } = options;
   const facts: AgentFacts = { lab, node, netns, source, phase: 'starting', statuses: new Map() };
   const capacity = hostCapacity();
   const ending = watchForEnd(options.stop);
@@ -153,7 +155,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
         podCidr: facts.podCidr,
         capacity,
         notReady,
-        dns: facts.dns && { problem: facts.dns.problem() },
+        dns: hasHostRules ? facts.dns && { problem: facts.dns.problem() } : { problem: WITHOUT_RULES },
         now,
       }),
     );
@@ -188,6 +190,21 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     facts.podCidr = podCidr;
     reportNode(starting); // now with the VTEP's MAC address, which is made from the pod CIDR
     return { underlay, podCidr };
+  };
+
+  /** What pods find at the gateway address: the API, and cluster DNS. */
+  const serveGateway = async (address: number): Promise<void> => {
+    if (source.connectToApi) {
+      const connect = source.connectToApi.bind(source);
+      const relay = createApiRelay({ netns, address, connect, log });
+      endings.add('the API relay', () => relay.close());
+      relay.sync();
+      facts.apiRelay = relay;
+    }
+    const dns = createAgentDns({ netns, address, relay: options.dnsRelay, log: log.child({ part: 'dns' }) });
+    endings.add('DNS', () => dns.close());
+    await dns.sync(facts.view!);
+    facts.dns = dns;
   };
 
   const start = async (): Promise<void> => {
@@ -269,6 +286,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       podCidr: spec.podCIDR,
       serviceCidr: spec.serviceCIDR,
       mtu,
+      hasRules: hasHostRules,
       journal: paths.journal,
       inject: path.inject && ((frame) => path.inject?.(frame)),
       log,
@@ -276,24 +294,9 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     endings.add('host state', () => hostSide.close());
     await hostSide.sync(facts.view!);
     facts.hostSide = hostSide;
-    if (source.connectToApi) {
-      const connect = source.connectToApi.bind(source);
-      const relay = createApiRelay({ netns, address: addresses.gateway, connect, log });
-      endings.add('the API relay', () => relay.close());
-      relay.sync();
-      facts.apiRelay = relay;
-    }
-
-    const dns = createAgentDns({
-      netns,
-      address: addresses.gateway,
-      relay: options.dnsRelay,
-      log: log.child({ part: 'dns' }),
-    });
-    endings.add('DNS', () => dns.close());
     await ending.orEnd(published);
-    await dns.sync(facts.view!);
-    facts.dns = dns;
+    if (hasHostRules) await serveGateway(addresses.gateway);
+    else log.warn(WITHOUT_RULES);
 
     facts.phase = 'running';
     reportNode();

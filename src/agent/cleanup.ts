@@ -1,18 +1,21 @@
 /**
- * Remove all that an agent of this host left, pods included: for `podwire agent --cleanup`, after the agent has ended.
+ * Remove what an agent of this host left, after it has ended: host state and pods for `podwire agent --cleanup`, host state
+ * alone with `--keep-pods`, which a service manager calls after every end (the next agent then takes the pods back).
  */
 import { rmdirSync, rmSync } from 'node:fs';
 import { undoJournal } from './host-state.js';
 import { takeLock } from './lock.js';
 import type { Logger } from './log.js';
 import type { AgentParts } from './parts.js';
-import { agentPaths, labDir, makeAgentDirs } from './paths.js';
+import { agentPaths, labDir, makeAgentDirs, runRoot, type AgentPaths } from './paths.js';
 
 export interface CleanUpOptions {
   lab: string;
   node: string;
   netns?: string;
   log: Logger;
+  /** Take back host state alone. */
+  keepPods?: boolean;
   createPodRuntime: AgentParts['createPodRuntime'];
 }
 
@@ -25,8 +28,13 @@ const removeIfEmpty = (dir: string): void => {
   }
 };
 
+/** Remove the agent's folders from the inside out, as far as they are empty. */
+const removeEmptyDirs = (paths: AgentPaths, lab: string): void => {
+  for (const dir of [paths.pods, paths.dir, labDir(lab), runRoot()]) removeIfEmpty(dir);
+};
+
 /**
- * Take back the host state that the journal tells of, end all pods, remove the files.
+ * Take back the host state that the journal tells of, end all pods unless they shall stay, remove the files.
  *
  * @returns what could not be removed, in sentences; its files then stay, for another try
  * @throws  when an agent runs
@@ -36,13 +44,11 @@ export const cleanUp = async ({
   node,
   netns,
   log,
+  keepPods = false,
   createPodRuntime,
 }: CleanUpOptions): Promise<string[]> => {
   const paths = agentPaths(lab, node);
-  makeAgentDirs(paths);
-  const lock = await takeLock(paths.dir, paths.pid, `node "${node}" of lab "${lab}"`);
-  try {
-    const problems = await undoJournal(paths.journal, netns);
+  const removePods = async (): Promise<void> => {
     const runtime = createPodRuntime({
       lab,
       node,
@@ -58,12 +64,18 @@ export const cleanUp = async ({
     });
     await runtime.removeAll();
     await runtime.close();
+  };
+  makeAgentDirs(paths);
+  const lock = await takeLock(paths.dir, paths.pid, `node "${node}" of lab "${lab}"`);
+  try {
+    const problems = await undoJournal(paths.journal, netns);
+    if (!keepPods) await removePods();
     rmSync(paths.socket, { force: true });
     if (problems.length > 0) return problems;
-    rmSync(paths.dir, { recursive: true, force: true });
-    removeIfEmpty(labDir(lab));
+    if (!keepPods) rmSync(paths.dir, { recursive: true, force: true });
     return [];
   } finally {
     await lock.release();
+    removeEmptyDirs(paths, lab);
   }
 };

@@ -53,16 +53,22 @@ export interface HostPlan {
   services: ServiceAddresses;
   /** Ports of the host that lead to its pods. */
   hostPorts: readonly SteeredPort[];
+  /** Whether anything but pw0 itself may be touched; default: yes. */
+  hasRules?: boolean;
 }
 
 const macText = (mac: Mac): string => formatMac(mac.hi, mac.lo);
 const conf = (dev: string, name: string): string => `net/ipv4/conf/${dev}/${name}`;
 const PROTOCOLS = ['tcp', 'udp'] as const;
 
-/** pw0 itself, and what the router hands up: delivered, whatever other rules steer. */
-const hostPort = ({ addresses, mtu }: HostPlan): HostItem[] => [
-  link(HOST_PORT, macText(addresses.gatewayMac), mtu),
-  address(HOST_PORT, formatIpv4(addresses.gateway)),
+/** pw0 itself, without an address: what the router hands up then ends there. */
+const hostLink = ({ addresses, mtu }: HostPlan): HostItem =>
+  link(HOST_PORT, macText(addresses.gatewayMac), mtu);
+
+/** pw0 with the gateway's address, and what the router hands up: delivered, whatever other rules steer. */
+const hostPort = (plan: HostPlan): HostItem[] => [
+  hostLink(plan),
+  address(HOST_PORT, formatIpv4(plan.addresses.gateway)),
   rule({ pref: FROM_ROUTER_PREF, iif: HOST_PORT, table: 'local' }),
 ];
 
@@ -131,10 +137,13 @@ const serviceAddresses = ({ addresses, nic, services }: HostPlan): HostItem[] =>
 ];
 
 /** All host state of a node, in the order in which it is made. */
-export const hostItems = (plan: HostPlan): HostItem[] => [
-  ...hostPort(plan),
-  ...forwarding(plan),
-  ...podRoutes(plan),
-  ...steering(plan),
-  ...serviceAddresses(plan),
-];
+export const hostItems = (plan: HostPlan): HostItem[] =>
+  plan.hasRules === false
+    ? [hostLink(plan)]
+    : [
+        ...hostPort(plan),
+        ...forwarding(plan),
+        ...podRoutes(plan),
+        ...steering(plan),
+        ...serviceAddresses(plan),
+      ];

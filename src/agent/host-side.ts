@@ -29,6 +29,8 @@ export interface HostSideOptions {
   serviceCidr: string;
   /** Of pods and of pw0. */
   mtu: number;
+  /** Whether the host may be given rules, routes and settings; default: yes. Without them nothing here but pw0 is made. */
+  hasRules?: boolean;
   /** The journal's file. */
   journal: string;
   /** Where the ICMP feed leads; undefined: there is none. */
@@ -37,6 +39,11 @@ export interface HostSideOptions {
   /** Replaced by tests. */
   loadRawSocket?: typeof loadRawSocket;
 }
+
+/** What does not work on a host that shall be given no rules, routes and settings. */
+export const WITHOUT_RULES =
+  'Without host rules only pods and tunnels work: the host does not reach pods and Services, pods do not reach the host, the ' +
+  'API, cluster DNS of this host, and the outside, and nothing comes in by NodePorts, LoadBalancers, and host ports';
 
 export interface HostSideStatus {
   items: ReturnType<HostState['status']>['items'];
@@ -58,7 +65,7 @@ export interface HostSide {
 
 /** Start. Changes nothing on the host until the first {@link HostSide.sync}. */
 export const openHostSide = async (options: HostSideOptions): Promise<HostSide> => {
-  const { node, netns, underlay, addresses, podCidr, serviceCidr, mtu, log } = options;
+  const { node, netns, underlay, addresses, podCidr, serviceCidr, mtu, log, hasRules = true } = options;
   const inside = [podCidr, serviceCidr];
   const hostState = openHostState({ netns, journal: options.journal, log });
   const healthPorts = openHealthPorts(node, netns, log);
@@ -69,7 +76,7 @@ export const openHostSide = async (options: HostSideOptions): Promise<HostSide> 
   /** The view that the host was last in step with. */
   let done: ClusterView | undefined;
   let isClosed = false;
-  if (options.inject)
+  if (options.inject && hasRules)
     feed = await openIcmpFeed(
       {
         netns,
@@ -87,10 +94,10 @@ export const openHostSide = async (options: HostSideOptions): Promise<HostSide> 
   return {
     async sync(view) {
       if (isClosed) return;
-      healthPorts.sync(view);
+      if (hasRules) healthPorts.sync(view);
       // Most news are of endpoints, which the kernel knows nothing of.
       if (view.services === done?.services && view.nodes === done.nodes && view.pods === done.pods) return;
-      services = serviceAddresses(view, node, inside);
+      if (hasRules) services = serviceAddresses(view, node, inside);
       const items = hostItems({
         addresses,
         podCidr,
@@ -100,6 +107,7 @@ export const openHostSide = async (options: HostSideOptions): Promise<HostSide> 
         mtu,
         services,
         hostPorts: steeredHostPorts(view, node, underlay.address),
+        hasRules,
       });
       const list = items.map(({ id }) => id).join('\n');
       // Most news are none here; what could not be made is tried again every few seconds anyway.

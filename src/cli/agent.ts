@@ -32,7 +32,7 @@ export const agent = defineVerb({
   usage: [
     'agent [--node NODE] --server SOCKET [--iface NIC | --iface-can-reach ADDRESS]',
     'agent [--node NODE] --objects FILE…',
-    'agent [--node NODE] --cleanup',
+    'agent [--node NODE] --cleanup [--keep-pods]',
   ],
   description:
     'Run one host: its pods, their network, and the tunnels to other hosts. The objects come from a server, or from ' +
@@ -62,7 +62,12 @@ export const agent = defineVerb({
       help: `look for packets up to N µs before sleeping, if that pays; 0: never (default: ${SPIN_US})`,
     },
     'dns-relay': { type: 'string', value: 'SOCKET', help: 'path of the lab’s relay to DNS servers outside' },
+    'no-host-rules': {
+      type: 'boolean',
+      help: 'touch no rules, routes and settings of the host: pods and tunnels only',
+    },
     cleanup: { type: 'boolean', help: 'remove what an agent left on this host' },
+    'keep-pods': { type: 'boolean', help: 'with --cleanup: take back what it changed on the host, no more' },
   },
   args: { min: 0, max: Number.MAX_SAFE_INTEGER },
   example: ['podwire agent --node vm1 --objects nodes.yaml pods.yaml', 'podwire agent --node vm1 --cleanup'],
@@ -80,13 +85,15 @@ export const agent = defineVerb({
     if (!files && args.length > 0) throw new UsageError(`Unexpected argument "${args[0]}"`);
     const log = createLogger({ lab, node });
     const { netns } = flags;
+    const keepPods = flags['keep-pods'];
+    if (keepPods && !flags.cleanup) throw new UsageError('--keep-pods goes with --cleanup');
 
     if (flags.cleanup) {
       if (flags.server !== undefined || files)
         throw new UsageError('--cleanup takes neither --server nor --objects');
       const [problem] = preflight();
       if (problem !== undefined) throw new CommandError(problem);
-      const problems = await cleanUp({ lab, node, netns, log, createPodRuntime });
+      const problems = await cleanUp({ lab, node, netns, log, keepPods, createPodRuntime });
       if (problems.length > 0) throw new CommandError(problems.join('\n'));
       return 0;
     }
@@ -100,6 +107,7 @@ export const agent = defineVerb({
       canReach: flags['iface-can-reach'],
       offload,
       spinUs: readSpin(flags['spin-us']),
+      hasHostRules: !flags['no-host-rules'],
       source,
       dnsRelay: flags['dns-relay'],
       dial:

@@ -127,7 +127,7 @@ const makeHost = (t: Test) => {
       };
     },
   };
-  const begin = (wish: { source?: ClusterSource; node?: string } = {}) => {
+  const begin = (wish: { source?: ClusterSource; node?: string; hasHostRules?: boolean } = {}) => {
     const control = new AbortController();
     const source =
       wish.source ?? createFilesSource({ paths: [file], lab: 'host', log, intervalMs: 3_600_000 });
@@ -136,6 +136,7 @@ const makeHost = (t: Test) => {
       node: wish.node ?? 'node1',
       netns,
       offload: 'all',
+      hasHostRules: wish.hasHostRules,
       source,
       parts,
       log,
@@ -379,6 +380,57 @@ t.test('an agent of a host', { skip: needsRoot() }, async (t) => {
     t.equal(await agent.done, 1);
   });
 
+  t.test(
+    'without host rules nothing of the host is touched, and the node says what does not work',
+    async (t) => {
+      const host = makeHost(t);
+      const seen = (): string =>
+        ['-4 rule', '-4 route show table all', '-4 neigh', '-4 address']
+          .map((words) => host.ip(...words.split(' ')))
+          .join('\n');
+      const settings = (): string =>
+        output([
+          'ip',
+          'netns',
+          'exec',
+          host.netns,
+          'sysctl',
+          '-a',
+          '--pattern',
+          '^net\\.ipv4\\.(?!conf\\.pw0)',
+        ]);
+      const before = [seen(), settings()];
+      const reasons: string[] = [];
+      host.write(...NODES, pod('a', 'node1'));
+      const files = createFilesSource({
+        paths: [join(host.run, 'objects.json')],
+        lab: 'host',
+        log,
+        intervalMs: 3_600_000,
+      });
+      const agent = host.begin({
+        hasHostRules: false,
+        source: {
+          ...files,
+          reportNode: ({ status }) =>
+            reasons.push(...(status?.conditions ?? []).map(({ message }) => message ?? '')),
+        },
+      });
+      await host.running();
+      t.same([seen(), settings()], before);
+      t.same((await host.status()).host?.items, [
+        { id: 'link pw0 address 0a:58:0a:f4:01:01 mtu 1450 up', isThere: true },
+      ]);
+      t.match(await host.status(), { pods: [{ name: 'a', isReady: true }], host: { icmpFeed: 'off' } });
+      t.ok(
+        reasons.some((text) => /pods do not reach the host, the API, cluster DNS/.test(text)),
+        'in the condition of its DNS',
+      );
+      t.equal(await agent.stop(), 0);
+      t.same([seen(), settings()], before);
+    },
+  );
+
   t.test('cleaning up removes what a killed agent left, pods included', async (t) => {
     const host = makeHost(t);
     const before = host.ip('rule');
@@ -398,5 +450,33 @@ t.test('an agent of a host', { skip: needsRoot() }, async (t) => {
     t.equal(host.ip('rule'), before);
     t.notOk(existsSync(host.paths.dir));
     t.same(await cleanUp(wish), [], 'a second time there is nothing to do');
+    rmSync(join(host.run, 'objects.json'));
+    t.same(await cleanUp(wish), []);
+    t.notOk(existsSync(host.run), 'the folder of all labs goes with the last one');
+  });
+
+  t.test('with its pods kept, cleaning up takes back host state alone', async (t) => {
+    const host = makeHost(t);
+    const before = host.ip('rule');
+    host.write(...NODES, pod('a', 'node1'));
+    const agent = host.begin();
+    await host.running();
+    const { createPodRuntime } = host.parts;
+    const wish = { lab: 'host', node: 'node1', netns: host.netns, log, keepPods: true, createPodRuntime };
+    await t.rejects(cleanUp(wish), { message: /does so already; end that one first/ });
+    const journal = readFileSync(host.paths.journal);
+    await agent.stop();
+    const ofPod = join(host.paths.pods, 'uid');
+    writeFileSync(ofPod, 'a pod');
+    writeFileSync(host.paths.journal, journal); // as if it had been killed
+    host.ip('rule', 'add', 'pref', '5', 'iif', 'pw0', 'lookup', 'local');
+    t.same(await cleanUp(wish), []);
+    t.equal(host.ip('rule'), before);
+    t.notOk(host.told.includes('pods removed'));
+    t.ok(existsSync(ofPod), 'what is known of pods stays');
+    t.notOk(existsSync(host.paths.journal));
+    rmSync(ofPod);
+    t.same(await cleanUp(wish), []);
+    t.notOk(existsSync(host.paths.dir), 'without pods nothing stays');
   });
 });

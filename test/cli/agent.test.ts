@@ -35,4 +35,5 @@ t.test('bad names and values are refused before anything is touched', async (t) 
     err: /Unknown value "some" of --offload: expected one of all, tso, none/,
   });
   t.match(await run('--cleanup', '--objects', 'f'), { code: 2, err: /--cleanup takes neither/ });
+  t.match(await run('--keep-pods', '--objects', 'f'), { code: 2, err: /--keep-pods goes with --cleanup/ });
 });
