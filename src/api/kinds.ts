@@ -23,6 +23,8 @@ import { NODE } from './node.js';
 import { POD } from './pod.js';
 import { REFERENCE_GRANT } from './reference-grant.js';
 import { REPLICA_SET } from './replica-set.js';
+import { CLUSTER_ROLE_BINDING, ROLE_BINDING } from './role-binding.js';
+import { CLUSTER_ROLE, ROLE } from './role.js';
 import { SECRET } from './secret.js';
 import { SERVICE_ACCOUNT } from './service-account.js';
 import { SERVICE } from './service.js';
@@ -32,6 +34,8 @@ import type { ApiObject } from './types.js';
 
 export { apiVersionOf, type Column, type Kind } from './kind.js';
 export {
+  CLUSTER_ROLE,
+  CLUSTER_ROLE_BINDING,
   CONFIG_MAP,
   CONTROLLER_REVISION,
   DAEMON_SET,
@@ -53,6 +57,8 @@ export {
   POD,
   REFERENCE_GRANT,
   REPLICA_SET,
+  ROLE,
+  ROLE_BINDING,
   SECRET,
   SERVICE,
   SERVICE_ACCOUNT,
@@ -90,6 +96,10 @@ export const KINDS: readonly Kind[] = [
   UDP_ROUTE,
   TLS_ROUTE,
   REFERENCE_GRANT,
+  ROLE,
+  ROLE_BINDING,
+  CLUSTER_ROLE,
+  CLUSTER_ROLE_BINDING,
   LAB,
 ];
 

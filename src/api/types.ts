@@ -15,6 +15,7 @@ export type * from './ingress-types.js';
 export type * from './object-meta.js';
 export type * from './plain-types.js';
 export type * from './pod-volume-types.js';
+export type * from './rbac-types.js';
 export type * from './scheduling-types.js';
 export type * from './workload-types.js';
 

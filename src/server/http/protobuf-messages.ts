@@ -8,7 +8,7 @@
  * a name has a message whose fields stand in the object itself.
  *
  * Source: k8s.io/api, generated.proto of core/v1, apps/v1, networking/v1, autoscaling/v1, policy/v1, authentication/v1,
- * authorization/v1; k8s.io/apimachinery, meta/v1.
+ * authorization/v1, rbac/v1; k8s.io/apimachinery, meta/v1.
  */
 
 const OBJECT = '1 metadata: ObjectMeta';
@@ -326,6 +326,21 @@ export const MESSAGES: Readonly<Record<string, readonly string[]>> = {
   ],
   Preconditions: ['1 uid', '2 resourceVersion'],
 
+  Role: [OBJECT, '2 rules: list PolicyRule'],
+  ClusterRole: [OBJECT, '2 rules: list PolicyRule', '3 aggregationRule: AggregationRule'],
+  AggregationRule: ['1 clusterRoleSelectors: list LabelSelector'],
+  PolicyRule: [
+    '1 verbs: list string',
+    '2 apiGroups: list string',
+    '3 resources: list string',
+    '4 resourceNames: list string',
+    '5 nonResourceURLs: list string',
+  ],
+  RoleBinding: [OBJECT, '2 subjects: list Subject', '3 roleRef: RoleRef'],
+  ClusterRoleBinding: [OBJECT, '2 subjects: list Subject', '3 roleRef: RoleRef'],
+  Subject: ['1 kind', '2 apiGroup', '3 name', '4 namespace'],
+  RoleRef: ['1 apiGroup', '2 kind', '3 name'],
+
   SelfSubjectAccessReview: [OBJECT, '2 spec: SelfSubjectAccessReviewSpec'],
   SelfSubjectAccessReviewSpec: [
     '1 resourceAttributes: ResourceAttributes',
@@ -341,6 +356,15 @@ export const MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '7 name',
   ],
   NonResourceAttributes: ['1 path', '2 verb'],
+  SubjectAccessReview: [OBJECT, '2 spec: SubjectAccessReviewSpec'],
+  LocalSubjectAccessReview: [OBJECT, '2 spec: SubjectAccessReviewSpec'],
+  SubjectAccessReviewSpec: [
+    '1 resourceAttributes: ResourceAttributes',
+    '2 nonResourceAttributes: NonResourceAttributes',
+    '3 user',
+    '4 groups: list string',
+    '6 uid',
+  ],
   SelfSubjectRulesReview: [OBJECT, '2 spec: SelfSubjectRulesReviewSpec'],
   SelfSubjectRulesReviewSpec: ['1 namespace'],
   SelfSubjectReview: [OBJECT],
