@@ -19,6 +19,7 @@ import { checkDnsLabel, checkDnsSubdomain } from '../api/rules.js';
 import { AGENT_USER } from '../api/types.js';
 import { createClient } from '../client/client.js';
 import { connectToTls } from '../client/relay.js';
+import { nameOf } from '../client/server-address.js';
 import type { Offload } from '../sys/tap.js';
 import { CommandError, defineVerb, UsageError } from './verb.js';
 
@@ -98,7 +99,8 @@ export const agent = defineVerb({
       return 0;
     }
 
-    const source = makeSource(flags.server, files, lab, node, log);
+    const server = flags.server === undefined ? undefined : { socketPath: flags.server };
+    const source = makeSource(server, files, lab, node, log);
     return runAgent({
       lab,
       node,
@@ -110,10 +112,7 @@ export const agent = defineVerb({
       hasHostRules: !flags['no-host-rules'],
       source,
       dnsRelay: flags['dns-relay'],
-      dial:
-        flags.server === undefined
-          ? undefined
-          : (listener) => dialServer({ server: { socketPath: flags.server }, node, listener, log }),
+      dial: server && ((listener) => dialServer({ server, node, listener, log })),
       parts: { startPacketPath, createPodRuntime },
       log,
       stop: stopOnSignals(log),
@@ -134,7 +133,7 @@ function refuse(what: string, name: string, problems: readonly { message: string
 }
 
 function makeSource(
-  server: string | undefined,
+  server: { socketPath: string } | undefined,
   files: readonly string[] | undefined,
   lab: string,
   node: string,
@@ -145,9 +144,9 @@ function makeSource(
   if (server === undefined)
     throw new UsageError('Say where the objects come from: --server SOCKET or --objects FILE…');
   return createServerSource({
-    client: createClient({ socketPath: server, userAgent: AGENT_USER + node }),
-    connectToApi: () => connectToTls(server),
-    name: `server ${server}`,
+    client: createClient({ ...server, userAgent: AGENT_USER + node }),
+    connectToApi: () => connectToTls(server.socketPath),
+    name: `server ${nameOf(server)}`,
     lab,
     log,
   });

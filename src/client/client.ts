@@ -1,14 +1,16 @@
 /**
- * A client of the Kubernetes API on a path socket: get, list, watch, create, update, apply, delete.
+ * A client of the Kubernetes API, on a path socket or over TLS: get, list, watch, create, update, apply, delete.
  *
  * Every error is an ApiError: what the server said, or 503 when there is no server to say anything.
  */
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent, type IncomingMessage } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import { DEFAULT_NAMESPACE, withDefaults } from '../api/defaults.js';
 import { ApiError, errorOf, type Status } from '../api/error.js';
 import { applyPatch, clone, equal, isMap, mergePatch } from '../api/json.js';
 import { apiVersionOf, findKind, SERVICE_ACCOUNT, type Kind } from '../api/kinds.js';
 import type { ApiObject } from '../api/types.js';
+import { explainFailure, nameOf, requestTo, type ServerAddress } from './server-address.js';
 
 /** What `apply` was last given, so that what is no longer there can be taken away. As kubectl calls it. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -73,6 +75,8 @@ export interface Client {
   ): Promise<void>;
   /** A token of a service account. authentication.k8s.io/v1 TokenRequest; the answer's `status.token`. */
   requestToken(namespace: string, account: string, spec: object): Promise<string>;
+  /** Make watches and coming calls use new connections, by which the server knows us anew: our certificate has changed. */
+  reconnect(): void;
   /** End all connections, also those of watches. */
   close(): void;
 }
@@ -80,17 +84,30 @@ export interface Client {
 /** Calls that run at once; more would overrun the server's queue of connections (EAGAIN on a path socket). */
 const MAX_CONNECTIONS = 32;
 
-export interface ClientOptions {
-  readonly socketPath: string;
+/**
+ * Over a network a host can vanish without a word. A call that nothing comes of for so long has failed; and so has a watch,
+ * for a server that lives sends bookmarks, at least one a minute.
+ */
+const CALL_SILENCE_MS = 60_000;
+const WATCH_SILENCE_MS = 150_000;
+
+export type ClientOptions = ServerAddress & {
   /** Who asks, for the server to know: `podwire-agent/node1`. */
   readonly userAgent?: string;
-}
+};
 
 /** A client; it connects when it is first used. */
-export function createClient({ socketPath, userAgent }: ClientOptions): Client {
-  const agent = new Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
+export function createClient(options: ClientOptions): Client {
+  const { userAgent } = options;
+  const isRemote = 'url' in options;
+  const agent = isRemote
+    ? // A session that is resumed is one of the certificate it began with.
+      new TlsAgent({ keepAlive: true, maxSockets: MAX_CONNECTIONS, maxCachedSessions: 0 })
+    : new Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
   // Watches never end, so they must not use up the connections of calls.
-  const watchAgent = new Agent();
+  const watchAgent = isRemote ? new TlsAgent({ maxCachedSessions: 0 }) : new Agent();
+  /** Watches, to be ended when they shall begin anew. */
+  const watches = new Set<IncomingMessage>();
 
   const open = (method: string, path: string, body?: unknown, type?: string, signal?: AbortSignal) =>
     new Promise<IncomingMessage>((resolve, reject) => {
@@ -101,10 +118,15 @@ export function createClient({ socketPath, userAgent }: ClientOptions): Client {
         headers['content-type'] = type ?? 'application/json';
         headers['content-length'] = Buffer.byteLength(text);
       }
-      const request = httpRequest(
-        { socketPath, agent: signal ? watchAgent : agent, method, path, headers, signal },
+      const request = requestTo(
+        options,
+        { agent: signal ? watchAgent : agent, method, path, headers, signal },
         resolve,
       );
+      if (isRemote)
+        request.setTimeout(signal ? WATCH_SILENCE_MS : CALL_SILENCE_MS, () =>
+          request.destroy(new Error('it does not answer')),
+        );
       request.once('error', (error: NodeJS.ErrnoException) => {
         // The server had closed an idle connection when we took it. EPIPE: it has not seen the request. ECONNRESET: it
         // may have, so what would do harm twice is not repeated.
@@ -116,7 +138,11 @@ export function createClient({ socketPath, userAgent }: ClientOptions): Client {
       request.end(text);
     });
   const unreachable = (error: NodeJS.ErrnoException): ApiError =>
-    new ApiError(503, 'ServiceUnavailable', `Cannot reach the server at "${socketPath}": ${explain(error)}`);
+    new ApiError(
+      503,
+      'ServiceUnavailable',
+      `Cannot reach the server at "${nameOf(options)}": ${explainFailure(error)}`,
+    );
 
   const call = async <T>(method: string, path: string, body?: unknown, type?: string): Promise<T> => {
     const response = await open(method, path, body, type);
@@ -185,17 +211,18 @@ export function createClient({ socketPath, userAgent }: ClientOptions): Client {
       if (equal(next, live)) return { object: live, result: 'unchanged' };
       return { object: await client.patch(kind, name, namespace, patch), result: 'configured' };
     },
-    async watch(kind, { resourceVersion, signal, opened, event, ...options }) {
-      const path = pathOf(kind, options.namespace);
+    async watch(kind, { resourceVersion, signal, opened, event, ...selection }) {
+      const path = pathOf(kind, selection.namespace);
       const extra = { watch: 'true', allowWatchBookmarks: 'true', resourceVersion };
       const response = await open(
         'GET',
-        path + query({ ...options, ...extra }),
+        path + query({ ...selection, ...extra }),
         undefined,
         undefined,
         signal,
       );
       response.setEncoding('utf8');
+      watches.add(response);
       let rest = '';
       try {
         if (response.statusCode !== 200) {
@@ -210,7 +237,10 @@ export function createClient({ socketPath, userAgent }: ClientOptions): Client {
         }
       } catch (error) {
         if (error instanceof ApiError) throw error;
-        if (!signal.aborted) throw unreachable(error as NodeJS.ErrnoException);
+        // One that was ended by us has ended as if the server had done it.
+        if (!signal.aborted && watches.has(response)) throw unreachable(error as NodeJS.ErrnoException);
+      } finally {
+        watches.delete(response);
       }
     },
     async requestToken(namespace, account, spec) {
@@ -218,20 +248,18 @@ export function createClient({ socketPath, userAgent }: ClientOptions): Client {
       const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec };
       return (await call<{ status: { token: string } }>('POST', path, request)).status.token;
     },
+    reconnect() {
+      for (const response of watches) {
+        watches.delete(response);
+        response.destroy();
+      }
+    },
     close() {
       agent.destroy();
       watchAgent.destroy();
     },
   };
   return client;
-}
-
-/** What a connection that failed means, for a person. */
-function explain({ code, message }: NodeJS.ErrnoException): string {
-  if (code === 'ENOENT') return 'there is no such socket; is the lab up?';
-  if (code === 'ECONNREFUSED') return 'nobody listens there; has the server ended?';
-  if (code === 'EACCES') return 'permission denied; it belongs to another user, perhaps root';
-  return message;
 }
 
 function answer(response: IncomingMessage, text: string): unknown {

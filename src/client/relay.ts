@@ -1,14 +1,16 @@
 /**
- * A raw connection to the server's TLS side, over its path socket: for an agent that pipes what its pods send.
+ * A raw connection to the server's TLS side, for an agent that pipes what its pods send: over the server's path socket, or
+ * straight to its port. Nothing of who the agent is goes along.
  */
 import { request as httpRequest } from 'node:http';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { hostAndPort } from './server-address.js';
 
 export const API_UPGRADE_PATH = '/podwire/tls';
 export const API_UPGRADE_PROTOCOL = 'tls';
 
 /**
- * Connect.
+ * Connect over a path socket.
  *
  * @returns a socket whose other end speaks TLS; nothing has been read from it
  * @throws Error when the server does not answer, or refuses
@@ -30,5 +32,22 @@ export function connectToTls(socketPath: string): Promise<Socket> {
     });
     request.once('error', reject);
     request.end();
+  });
+}
+
+/** A host that swallows what is sent to it. */
+const CONNECT_LIMIT_MS = 10_000;
+
+/** Connect to a server that listens with TLS. @param url  `https://HOST:PORT` */
+export function connectToPort(url: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ ...hostAndPort(url), allowHalfOpen: true });
+    socket.setTimeout(CONNECT_LIMIT_MS, () => socket.destroy(new Error(`No answer from ${url}`)));
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.setTimeout(0);
+      socket.off('error', reject);
+      resolve(socket);
+    });
   });
 }

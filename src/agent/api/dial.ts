@@ -6,7 +6,7 @@
  * again after a link that has been open. While it is OPEN the agent serves HTTP/2 on it: the same requests as on its
  * path socket, by the same listener.
  */
-import { request as httpRequest, type RequestListener, type RequestOptions } from 'node:http';
+import type { RequestListener } from 'node:http';
 import {
   createServer as createHttp2Server,
   type Http2ServerRequest,
@@ -14,6 +14,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { AGENT_LINK, agentLinkPath, keepAlive, LINK_SETTINGS } from '../../client/agent-link.js';
+import { explainFailure, requestTo, type ServerAddress } from '../../client/server-address.js';
 import type { Logger } from '../log.js';
 
 const FIRST_WAIT_MS = 250;
@@ -22,10 +23,7 @@ const LONGEST_WAIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 10_000;
 
 export interface DialOptions {
-  /** How to reach the server: `{socketPath}`, or host, port and what TLS needs; headers are kept. */
-  server: RequestOptions;
-  /** Makes the request; default: plain HTTP. */
-  request?: typeof httpRequest;
+  server: ServerAddress;
   node: string;
   /** Serves a request, of HTTP/1.1 and HTTP/2 alike. */
   listener: RequestListener;
@@ -39,7 +37,7 @@ export interface Line {
 
 /** Keep a link to the server open until told to end. */
 export function dialServer(options: DialOptions): Line {
-  const { server, request = httpRequest, node, log } = options;
+  const { server, node, log } = options;
   // The compatibility API of HTTP/2 gives a listener the same requests and responses in all that we use.
   const listener = options.listener as unknown as (
     request: Http2ServerRequest,
@@ -68,33 +66,39 @@ export function dialServer(options: DialOptions): Line {
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
   };
 
+  /** HTTP/2 takes over the connection's handle, and dies of a write that it has not begun (tried, with TLS). */
+  const serve = (connection: Socket): void => {
+    if (connection.destroyed) return;
+    if (connection.writableLength > 0) setImmediate(serve, connection);
+    else http2.emit('connection', connection);
+  };
+
   const dial = (): void => {
-    const dialled = request({
-      ...server,
+    const dialled = requestTo(server, {
       agent: false,
       method: 'POST',
       path: agentLinkPath(node),
-      headers: { ...server.headers, connection: 'Upgrade', upgrade: AGENT_LINK },
+      headers: { connection: 'Upgrade', upgrade: AGENT_LINK },
     });
     line = dialled;
     dialled.setTimeout(ANSWER_LIMIT_MS, () => dialled.destroy(new Error('the server does not answer')));
     dialled.once('upgrade', (_response, connection: Socket, head: Buffer) => {
       if (isClosed) return void connection.destroy();
       line = socket = connection;
-      socket.setTimeout(0);
-      socket.on('error', () => {}); // its close follows
-      socket.once('close', () => again('the connection ended'));
-      if (head.length > 0) socket.unshift(head);
+      connection.setTimeout(0);
+      connection.on('error', () => {}); // its close follows
+      connection.once('close', () => again('the connection ended'));
+      if (head.length > 0) connection.unshift(head);
       waitMs = FIRST_WAIT_MS;
       lastProblem = '';
       log.info('The server can reach this agent');
-      http2.emit('connection', socket);
+      serve(connection);
     });
     dialled.once('response', (response) => {
       response.resume();
       dialled.destroy(new Error(`the server answered ${response.statusCode}`));
     });
-    dialled.once('error', (error) => again(error.message));
+    dialled.once('error', (error) => again(explainFailure(error)));
     dialled.end();
   };
 

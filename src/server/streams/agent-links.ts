@@ -26,7 +26,7 @@ export interface AgentAnswer {
 
 export interface AgentLinks {
   /** Turn a connection on which the agent of `node` asked for a link into one. */
-  accept(node: string, socket: Duplex, head: Buffer): void;
+  accept(node: string, socket: Duplex, head: Buffer): Promise<void>;
   /** @throws ApiError 503 when an agent cannot be reached, as `request` would say it */
   require(node: string): Promise<void>;
   /**
@@ -65,10 +65,11 @@ export function createAgentLinks(log: Logger, waitMs = LINK_WAIT_MS): AgentLinks
   };
 
   return {
-    accept(node, socket, head) {
-      socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${AGENT_LINK}\r\n\r\n`,
-      );
+    async accept(node, socket, head) {
+      const text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${AGENT_LINK}\r\n\r\n`;
+      // HTTP/2 takes over the connection's handle, and dies of a write that it has not begun (tried, with TLS).
+      await new Promise((resolve) => socket.write(text, resolve));
+      if (socket.destroyed) return;
       if (head.length > 0) socket.unshift(head);
       // Sockets of an HTTP server stay half open, and HTTP/2 does not mind.
       socket.once('end', () => socket.destroy());

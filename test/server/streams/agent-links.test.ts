@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createHttp, request as httpRequest, type RequestListener } from 'node:http';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { dialServer } from '../../../src/agent/api/dial.js';
@@ -134,15 +137,17 @@ t.test('a client that goes away ends its request to the agent', async (t) => {
 
 t.test('an agent says once why it has no link, and closes while it waits', async (t) => {
   const server = createHttp((_request, response) => void response.writeHead(403).end());
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const folder = mkdtempSync(join(tmpdir(), `pwt-${process.pid}-link-`)); // a test's own has too long a name for a socket
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const socketPath = join(folder, 'server.sock');
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
   t.teardown(() => server.close());
-  const { port } = server.address() as { port: number };
   const lines: string[] = [];
   const words = pino({}, { write: (line: string) => void lines.push(line) });
   let dialled = 0;
   server.on('connection', () => dialled++);
   const line = dialServer({
-    server: { host: '127.0.0.1', port },
+    server: { socketPath },
     node: 'n1',
     listener: () => {},
     log: words,
