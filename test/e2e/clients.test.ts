@@ -1,7 +1,4 @@
 /** Clients that are not kubectl: Kubernetes' own for JavaScript and Python, over TLS with the kubeconfig. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import {
   CoreV1Api,
   KubeConfig,
@@ -10,34 +7,17 @@ import {
   PatchStrategy,
   setHeaderOptions,
 } from '@kubernetes/client-node';
-import { pino } from 'pino';
 import t from 'tap';
-import { createServer } from '../../src/server/server.js';
-import type { TestScope } from '../lib/scope.js';
+import { startServer } from '../lib/server.js';
 import { printed, runSync, start } from '../lib/spawn.js';
 import { until } from '../lib/until.js';
-
-async function startServer(t: TestScope): Promise<string> {
-  const home = mkdtempSync(join(tmpdir(), `pwt-${process.pid}-clients-`));
-  const path = join(home, 'kubeconfig');
-  const server = await createServer({
-    data: join(home, 'data'),
-    listen: { host: '127.0.0.1', port: 0 },
-    kubeconfig: { path, name: 'pwt' },
-    log: pino({ level: 'silent' }),
-  });
-  t.teardown(async () => {
-    await server.close();
-    rmSync(home, { recursive: true, force: true });
-  });
-  return path;
-}
 
 const namespace = 'default';
 
 t.test('@kubernetes/client-node creates, lists, patches, applies, watches and deletes', async (t) => {
   const config = new KubeConfig();
-  config.loadFromFile(await startServer(t));
+  const { kubeconfig } = await startServer(t);
+  config.loadFromFile(kubeconfig);
   const core = config.makeApiClient(CoreV1Api);
   const seen: string[] = [];
   const list = () => core.listNamespacedConfigMap({ namespace });
@@ -94,7 +74,8 @@ t.test(
   'python3-kubernetes does the same',
   { skip: !hasPython && 'there is no python3-kubernetes' },
   async (t) => {
-    const child = start(t, ['python3', '-c', PYTHON, await startServer(t)]);
+    const { kubeconfig } = await startServer(t);
+    const child = start(t, ['python3', '-c', PYTHON, kubeconfig]);
     const text = await printed(child, /404 Not Found/);
     t.match(text, "[('a', '1'), ('b', '2')]");
     t.match(text, /ADDED p/);

@@ -10,6 +10,10 @@ import { createClient, type Client } from '../../src/client/client.js';
 import { createServer, type Server } from '../../src/server/server.js';
 
 export interface TestServer {
+  /** What is in it goes with the server. */
+  readonly folder: string;
+  /** For clients that come over TLS. */
+  readonly kubeconfig: string;
   readonly socketPath: string;
   readonly client: Client;
   /** End the server and start it again on the same store, or on a new one. */
@@ -34,12 +38,15 @@ export async function startServer(
   data = 'store',
 ): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), `pwt-${process.pid}-server-`));
+  const kubeconfig = join(folder, 'kubeconfig');
   const socketPath = join(folder, 'server.sock');
   const client = createClient({ socketPath });
   const start = (path = data): Promise<Server> =>
     createServer({
       data: resolvePath(folder, path),
       socketPath,
+      listen: { host: '127.0.0.1', port: 0 },
+      kubeconfig: { path: kubeconfig, name: 'pwt' },
       log,
       fatal: (error) => {
         throw error;
@@ -56,6 +63,8 @@ export async function startServer(
     rmSync(folder, { recursive: true, force: true });
   });
   return {
+    folder,
+    kubeconfig,
     socketPath,
     client,
     stop,

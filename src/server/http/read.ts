@@ -116,8 +116,9 @@ async function readPage({ registry, target, query }: Exchange, selector: Selecto
     if (limit > 0 && items.length >= limit) {
       const next = Buffer.from(JSON.stringify({ revision, after })).toString('base64url');
       if (hasSelector) return { items, metadata: { resourceVersion, continue: next } };
-      const { items: rest } = await registry.objects.list(target, { revision, after });
-      return { items, metadata: { resourceVersion, continue: next, remainingItemCount: rest.length } };
+      // Of the present, though the page may be of the past: Kubernetes calls it an estimate too.
+      const remainingItemCount = await registry.objects.count(target, after!);
+      return { items, metadata: { resourceVersion, continue: next, remainingItemCount } };
     }
   }
 }

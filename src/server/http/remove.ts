@@ -36,7 +36,10 @@ export function removed({ kind }: Target, { metadata }: ApiObject): Omit<Status,
   };
 }
 
-/** Delete all that a selector matches, one after the other; what somebody else deletes meanwhile is no error. */
+/** Objects of a collection that are deleted together, so that they are one flush to disk. */
+const TOGETHER = 200;
+
+/** Delete all that a selector matches; what somebody else deletes meanwhile is no error. */
 export async function removeCollection(exchange: Exchange): Promise<void> {
   const { registry, target, response } = exchange;
   const { kind } = target;
@@ -44,14 +47,19 @@ export async function removeCollection(exchange: Exchange): Promise<void> {
   const renderer = rendererOf(exchange);
   const options = await readOptions(exchange);
   const { items, revision } = await registry.objects.list(target);
-  const gone: ApiObject[] = [];
-  for (const item of items.filter(selector)) {
-    const { name, namespace } = item.metadata;
+  const removeOne = async ({ metadata: { name, namespace } }: ApiObject): Promise<ApiObject | undefined> => {
     try {
-      gone.push((await registry.remove({ kind, namespace }, name, options)).object);
+      return (await registry.remove({ kind, namespace }, name, options)).object;
     } catch (error) {
-      if (!(error instanceof ApiError && error.code === 404)) throw error;
+      if (error instanceof ApiError && error.code === 404) return undefined;
+      throw error;
     }
+  };
+  const chosen = items.filter(selector);
+  const gone: ApiObject[] = [];
+  for (let i = 0; i < chosen.length; i += TOGETHER) {
+    const removed = await Promise.all(chosen.slice(i, i + TOGETHER).map(removeOne));
+    gone.push(...removed.flatMap((object) => object ?? []));
   }
   sendJson(response, 200, renderer.list(gone, { resourceVersion: String(revision) }));
 }

@@ -2,8 +2,11 @@
  * Watches: a response that never ends, one JSON event a line.
  *
  * A watch begins at a resourceVersion; without one (or at 0) with an ADDED for each object there is. With a selector
- * an object that comes to match is ADDED and one that ceases to match is DELETED, whatever happened to it. A client
- * that does not read is cut off, and lists again.
+ * an object that comes to match is ADDED and one that ceases to match is DELETED, whatever happened to it.
+ *
+ * A client may read as slowly as it likes: when enough waits for it, its watch rests at its place in the store's history
+ * and goes on from there. Nothing is kept for it meanwhile, and history is compacted whether or not it has read: then
+ * it is told that its version has expired, and lists again.
  */
 import type { ServerResponse } from 'node:http';
 import { ApiError, expired, statusOf } from '../../api/error.js';
@@ -15,8 +18,8 @@ import { CompactedError, type StoreEvent } from '../store/store.js';
 import type { Renderer } from './render.js';
 import type { Target } from './target.js';
 
-/** Bytes that may wait for a client before it is cut off. */
-const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
+/** Bytes that wait for a client before it gets no more until it has read them. */
+const BACKLOG_BYTES = 1 << 20;
 /** How often a client that asked for it hears of the newest revision, so that it need not list again later. */
 const BOOKMARK_MS = 30_000;
 
@@ -56,43 +59,68 @@ export async function serveWatch(request: WatchRequest): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
   const send = (type: EventType, object: object): void => {
     response.write(`{"type":"${type}","object":${textOf(object)}}\n`);
-    if (response.writableLength > MAX_BACKLOG_BYTES) response.destroy();
   };
   let isFirst = true;
   const sendEvent = (type: EventType, object: ApiObject): void => {
     send(type, renderer.event(object, isFirst));
     isFirst = false;
   };
-  const bookmark = (annotations?: Record<string, string>): void => {
-    const metadata = { resourceVersion: String(store.revision), creationTimestamp: null, annotations };
+  const bookmark = (at: number, annotations?: Record<string, string>): void => {
+    const metadata = { resourceVersion: String(at), creationTimestamp: null, annotations };
     send('BOOKMARK', renderer.bookmark(metadata));
   };
+  const timeout =
+    request.timeoutSeconds > 0 ? setTimeout(() => response.end(), request.timeoutSeconds * 1000) : undefined;
+  response.once('close', () => clearTimeout(timeout));
 
-  for (const object of initial?.items ?? []) if (selector(object)) sendEvent('ADDED', object);
-  if (initialEvents) bookmark({ 'k8s.io/initial-events-end': 'true' });
   response.flushHeaders();
+  for (const object of initial?.items ?? []) {
+    if (!selector(object)) continue;
+    if (isFull(response)) await drained(response);
+    if (hasEnded(response)) return;
+    sendEvent('ADDED', object);
+  }
+  if (initialEvents) bookmark(revision, { 'k8s.io/initial-events-end': 'true' });
 
   const watch = store.watch({
     prefix: prefixOf(target),
     from: revision + 1,
     events: (events) => {
       for (const event of events) tell(registry, event, selector, sendEvent);
+      if (isFull(response)) watch.pause();
     },
     failed: (error) => {
       send('ERROR', statusOf(error instanceof CompactedError ? expired(error.message) : internal(error)));
       response.end();
     },
   });
-  const timers = [
-    request.bookmarks ? setInterval(bookmark, BOOKMARK_MS) : undefined,
-    request.timeoutSeconds > 0 ? setTimeout(() => response.end(), request.timeoutSeconds * 1000) : undefined,
-  ];
+  response.on('drain', () => watch.resume());
+  const timer = request.bookmarks
+    ? setInterval(() => watch.isCurrent && bookmark(store.revision), BOOKMARK_MS)
+    : undefined;
   const end = (): void => {
     watch.close();
-    for (const timer of timers) clearTimeout(timer);
+    clearInterval(timer);
   };
   if (response.destroyed) end();
   else response.once('close', end);
+}
+
+const isFull = (response: ServerResponse): boolean => response.writableLength > BACKLOG_BYTES;
+
+/** The client is gone, or its watch has timed out. */
+const hasEnded = (response: ServerResponse): boolean => response.destroyed || response.writableEnded;
+
+/** Until the client has read what waits for it, or is gone. */
+async function drained(response: ServerResponse): Promise<void> {
+  if (hasEnded(response)) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      for (const event of ['drain', 'close', 'finish']) response.off(event, done);
+      resolve();
+    };
+    for (const event of ['drain', 'close', 'finish']) response.on(event, done);
+  });
 }
 
 /** JSON of stored objects, which never change: written once for all who watch. */

@@ -15,7 +15,9 @@
  * on Node 20, version 3.5.6, therefore the queue.)
  *
  * After the commit, watchers hear of the batch, before its promises are fulfilled: who awaits its own write finds it
- * in every cache.
+ * in every cache. A watcher that asked to be told no more, or began in the past, is behind: it has a place in the
+ * history, reads on from there a little each turn of the event loop, and is current when it comes to the end. Its place
+ * may be compacted while it rests; then it hears of that.
  *
  * The state at an older revision is the present with the history since then undone. History is compacted when twice
  * KEEP_REVISIONS have gathered; who watches from before that gets a CompactedError and lists again. One process owns
@@ -23,6 +25,7 @@
  */
 import { statfsSync } from 'node:fs';
 import { open, type Database, type RootDatabase } from 'lmdb';
+import { groupBy } from '../../control/group.js';
 import {
   CompactedError,
   StoreError,
@@ -33,6 +36,7 @@ import {
   type Store,
   type StoreEvent,
   type TxnResult,
+  type Watch,
   type WatchOptions,
   type Write,
 } from './store.js';
@@ -41,10 +45,22 @@ import {
 const KEEP_REVISIONS = 10_000;
 /** Revisions that one transaction of a compaction forgets, so that none takes long. */
 const COMPACT_STEP = 1_000;
+/** Revisions of history that a watcher that is behind reads in one turn of the event loop. */
+const CATCH_UP_STEP = 200;
 /** A disk with less room than this is full. */
 const FULL_BYTES = 1 << 20;
 
 type Stored = Omit<KeyValue, 'key'>;
+
+interface Watcher {
+  readonly options: WatchOptions;
+  /** The first revision it has not been told of, while it is behind. */
+  next: number;
+  isCurrent: boolean;
+  isPaused: boolean;
+  /** Whether it is to read on in a later turn. */
+  isDue: boolean;
+}
 
 interface Pending {
   readonly compares: readonly Compare[];
@@ -71,7 +87,7 @@ class LmdbStore implements Store {
   readonly #meta: Database<number, string>;
   readonly #path: string;
   readonly #keep: number;
-  readonly #watchers = new Set<WatchOptions>();
+  readonly #watchers = new Set<Watcher>();
   #queue: Pending[] = [];
   #turn: NodeJS.Immediate | undefined;
   #compacting: Promise<void> | undefined;
@@ -123,6 +139,12 @@ class LmdbStore implements Store {
     }
     if (undone.size > 0) items.sort((a, b) => (a.key < b.key ? -1 : 1));
     return { items: items.slice(0, limit), revision, more: items.length > limit };
+  }
+
+  async count(prefix: string, after?: string): Promise<number> {
+    const end = prefix + '\uffff';
+    if (after === undefined || after < prefix) return this.#keys.getKeysCount({ start: prefix, end });
+    return this.#keys.getKeysCount({ start: after + '\0', end });
   }
 
   /** What has changed below a prefix since a revision: each key with what it was then. */
@@ -220,34 +242,86 @@ class LmdbStore implements Store {
 
   #tell(events: readonly StoreEvent[]): void {
     if (events.length === 0) return;
-    for (const watcher of [...this.#watchers]) {
-      const mine = events.filter(
-        ({ key, revision }) => revision >= watcher.from && key.startsWith(watcher.prefix),
-      );
-      if (mine.length > 0 && this.#watchers.has(watcher)) watcher.events(mine);
-    }
+    const revisions = [...groupBy(events, ({ revision }) => revision).values()];
+    for (const watcher of [...this.#watchers]) if (watcher.isCurrent) this.#tellOne(watcher, revisions);
   }
 
-  watch(options: WatchOptions): { close(): void } {
-    let replay: StoreEvent[] = [];
-    let error: Error | undefined;
-    try {
-      if (options.from <= this.#revision) replay = this.#eventsFrom(options.from, options.prefix);
-    } catch (cause) {
-      error = cause as Error;
+  /** Tell a watcher of revisions, one after the other, until it has enough. @returns false when it has */
+  #tellOne(watcher: Watcher, revisions: Iterable<readonly StoreEvent[]>): boolean {
+    const { prefix, from, events: told } = watcher.options;
+    for (const events of revisions) {
+      const { revision } = events[0]!;
+      if (revision < from) continue;
+      if (watcher.isPaused) {
+        watcher.isCurrent = false;
+        watcher.next = revision;
+        return false;
+      }
+      const mine = events.filter(({ key }) => key.startsWith(prefix));
+      if (mine.length > 0) told.call(watcher.options, mine);
+      if (!this.#watchers.has(watcher)) return false;
     }
-    // Told after this call has returned, and before anything newer, which comes in a later turn of the event loop.
-    const watcher = {
-      ...options,
-      events: options.events.bind(options),
-      failed: options.failed.bind(options),
+    return true;
+  }
+
+  watch(options: WatchOptions): Watch {
+    const watcher: Watcher = {
+      options,
+      next: options.from,
+      isCurrent: options.from > this.#revision,
+      isPaused: false,
+      isDue: !(options.from > this.#revision),
     };
-    if (!error) this.#watchers.add(watcher);
-    queueMicrotask(() => {
-      if (error) options.failed(error);
-      else if (replay.length > 0 && this.#watchers.has(watcher)) options.events(replay);
-    });
-    return { close: () => this.#watchers.delete(watcher) };
+    this.#watchers.add(watcher);
+    // Told after this call has returned, and before anything newer, which comes in a later turn of the event loop.
+    if (watcher.isDue) queueMicrotask(() => this.#catchUp(watcher));
+    return {
+      get isCurrent() {
+        return watcher.isCurrent;
+      },
+      pause() {
+        watcher.isPaused = true;
+      },
+      resume: () => {
+        watcher.isPaused = false;
+        if (!watcher.isCurrent) this.#catchUpLater(watcher);
+      },
+      close: () => void this.#watchers.delete(watcher),
+    };
+  }
+
+  #catchUpLater(watcher: Watcher): void {
+    if (watcher.isDue) return;
+    watcher.isDue = true;
+    setImmediate(() => this.#catchUp(watcher));
+  }
+
+  /** Tell a watcher that is behind some of what it has missed. */
+  #catchUp(watcher: Watcher): void {
+    watcher.isDue = false;
+    if (watcher.isPaused || this.#isClosed || !this.#watchers.has(watcher)) return;
+    if (this.#isForgotten(watcher)) return this.#fail(watcher);
+    const last = Math.min(this.#revision, watcher.next + CATCH_UP_STEP - 1);
+    const history = this.#history.getRange({ start: watcher.next, end: last + 1 });
+    if (
+      !this.#tellOne(
+        watcher,
+        history.map(({ value }) => value),
+      )
+    )
+      return;
+    watcher.next = last + 1;
+    if (watcher.next > this.#revision) watcher.isCurrent = true;
+    else this.#catchUpLater(watcher);
+  }
+
+  #isForgotten({ isCurrent, next }: Watcher): boolean {
+    return !isCurrent && next <= this.#compacted;
+  }
+
+  #fail(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+    watcher.options.failed(new CompactedError(watcher.next - 1, this.#compacted));
   }
 
   async compact(revision: number): Promise<void> {
@@ -272,6 +346,7 @@ class LmdbStore implements Store {
         throw this.#explain(cause);
       }
       this.#compacted = to;
+      for (const watcher of [...this.#watchers]) if (this.#isForgotten(watcher)) this.#fail(watcher);
       await new Promise(setImmediate);
     }
   }

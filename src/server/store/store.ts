@@ -64,10 +64,21 @@ export interface WatchOptions {
   readonly prefix: string;
   /** The first revision to be told of. */
   readonly from: number;
-  /** All events of one or more revisions, in order, never empty. */
+  /** All events of a revision below the prefix, in order, never empty. */
   events(events: readonly StoreEvent[]): void;
   /** The watch has ended, for instance by {@link CompactedError}; no more events come. */
   failed(error: Error): void;
+}
+
+/** A watch that is open. */
+export interface Watch {
+  /** Whether it has been told of everything so far. */
+  readonly isCurrent: boolean;
+  /** Be told nothing for now. Costs no memory, whatever is written meanwhile; history goes on being compacted. */
+  pause(): void;
+  /** Be told of what was missed, bit by bit, and then of what comes. */
+  resume(): void;
+  close(): void;
 }
 
 export interface Store {
@@ -78,13 +89,15 @@ export interface Store {
   get(key: string): Promise<KeyValue | undefined>;
   /** Keys that begin with `prefix`, in order. @throws CompactedError, RangeError when the revision is yet to come */
   range(prefix: string, options?: RangeOptions): Promise<RangeResult>;
+  /** How many keys begin with `prefix` and stand behind `after`. */
+  count(prefix: string, after?: string): Promise<number>;
   /**
    * Write all or nothing. When the promise is fulfilled the writes are on disk.
    *
    * @throws StoreError when they could not be written; nothing was
    */
   txn(compares: readonly Compare[], writes: readonly Write[]): Promise<TxnResult>;
-  watch(options: WatchOptions): { close(): void };
+  watch(options: WatchOptions): Watch;
   /** Forget the history up to and including a revision. */
   compact(revision: number): Promise<void>;
   close(): Promise<void>;
