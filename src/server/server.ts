@@ -1,8 +1,8 @@
 /**
  * The server: the store, the API on a path socket and over TLS, and control.
  *
- * Whoever can open the socket may do everything; so its mode is 0600. Whoever comes over TLS shows a token. There is no
- * other listener.
+ * Whoever can open the socket may do everything; so its mode is 0600. Whoever comes over TLS shows a token or a
+ * certificate. There is no other listener.
  */
 import { mkdirSync } from 'node:fs';
 import {
@@ -15,6 +15,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { createAccountTokens } from './access/account-tokens.js';
 import { createBootstrapTokens } from './access/bootstrap-tokens.js';
+import { createCertificateOwner } from './access/client-certificates.js';
 import { openCredentials } from './access/credentials.js';
 import { createTokenGate, OPEN_GATE } from './access/gate.js';
 import { formatKubeconfig } from './access/kubeconfig.js';
@@ -117,6 +118,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     const gate = createTokenGate({
       token: credentials.token,
       owners: [createBootstrapTokens(registry.objects), tokens.userOf],
+      certificateOwner: createCertificateOwner(),
       names: tls.names,
     });
     tls.server.on('request', createHandler({ registry, gate, tokens, admitted, failed, serveStream }));

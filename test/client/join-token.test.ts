@@ -52,8 +52,9 @@ t.test('new ones are unlike each other', async (t) => {
 });
 
 t.test('the hash is the one that openssl and kubeadm compute', { skip: needsOpenssl() }, async (t) => {
-  const { authority } = openCredentials(t.testdir(), Date.now());
-  const file = join(t.testdir(), 'key.der');
+  const folder = t.testdir();
+  const { authority } = openCredentials(folder, Date.now());
+  const file = join(folder, 'key.der');
   openssl(
     ['pkey', '-pubin', '-outform', 'der', '-out', file],
     openssl(['x509', '-pubkey', '-noout'], authority),

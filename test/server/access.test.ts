@@ -7,7 +7,7 @@ import { connect as tlsConnect } from 'node:tls';
 import { pino } from 'pino';
 import t from 'tap';
 import { openCredentials } from '../../src/server/access/credentials.js';
-import { bitString, integer, objectId, sequence, time, value } from '../../src/server/access/der.js';
+import { bitString, integer, objectId, sequence, time, value } from '../../src/client/pki/der.js';
 import { parseListenAddress, urlOf } from '../../src/server/listen.js';
 import { createServer } from '../../src/server/server.js';
 import { connectToTls } from '../../src/client/relay.js';

@@ -7,7 +7,14 @@
 import { createPrivateKey, randomBytes, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeAuthority, makeServerCertificate, newKey, type Certificate } from './certificate.js';
+import {
+  makeAuthority,
+  makeClientCertificate,
+  makeServerCertificate,
+  newKey,
+  type Certificate,
+  type ClientCertificateOptions,
+} from './certificate.js';
 import { writeFileWhole } from './write-file.js';
 
 export interface Credentials {
@@ -19,6 +26,8 @@ export interface Credentials {
   readonly accountKey: KeyObject;
   /** A key and a certificate for a server with these names. */
   serverCertificate(names: readonly string[]): Certificate;
+  /** A certificate for somebody else's key, PEM. @param now  milliseconds since 1970 */
+  clientCertificate(options: ClientCertificateOptions, now: number): string;
 }
 
 /** The file's contents; keys as PEM (PKCS #8). */
@@ -51,6 +60,7 @@ export function openCredentials(folder: string, now: number): Credentials {
       token: saved.token,
       accountKey: createPrivateKey(saved.accountKey),
       serverCertificate: (names) => makeServerCertificate(authority, names, now),
+      clientCertificate: (options, at) => makeClientCertificate(authority, options, at),
     };
   } catch (error) {
     throw unusable(path, error);

@@ -8,6 +8,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { ApiError } from '../../api/error.js';
 import { AUTHENTICATED, type User } from '../../api/user.js';
 
@@ -47,18 +48,27 @@ export interface TokenGateOptions {
   readonly token: string;
   /** Who else has tokens; asked one after the other. */
   readonly owners: readonly TokenOwner[];
+  /** Who has come with a certificate. @throws ApiError 401 when it is a bad one */
+  certificateOwner(socket: Socket): User | undefined;
   /** Names by which this server may be called, in lower case. */
   names(): ReadonlySet<string>;
 }
 
-/** The gate of everything that comes over TLS. */
-export function createTokenGate({ token, owners, names }: TokenGateOptions): Gate {
+/** The gate of everything that comes over TLS. A certificate counts before a token, as in Kubernetes. */
+export function createTokenGate({ token, owners, certificateOwner, names }: TokenGateOptions): Gate {
   const expected = digest(token);
   return {
     async admit(request) {
       checkOrigin(request);
       checkHost(request, names());
       const shown = bearerToken(request);
+      try {
+        const user = certificateOwner(request.socket);
+        if (user) return user;
+      } catch (error) {
+        // With a token besides, that one counts.
+        if (shown === undefined) throw error;
+      }
       if (shown === undefined) throw unauthorized();
       if (timingSafeEqual(digest(shown), expected)) return ADMINISTRATOR;
       for (const owner of owners) {

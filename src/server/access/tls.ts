@@ -47,11 +47,12 @@ export async function createTlsServer(
   options: ServerOptions,
 ): Promise<TlsServer> {
   let names = new Set<string>();
-  const certificate = (): { key: string; cert: string } => {
+  const certificate = (): { key: string; cert: string; ca: string } => {
     const { key, certificate: cert } = credentials.serverCertificate([...names]);
     // The authority too, though clients have to know it: a host that joins compares its hash with the one of its token.
     const chain = cert + credentials.authority;
-    return { key: key.export({ type: 'pkcs8', format: 'pem' }) as string, cert: chain };
+    const keyText = key.export({ type: 'pkcs8', format: 'pem' }) as string;
+    return { key: keyText, cert: chain, ca: credentials.authority };
   };
   const currentNames = async (): Promise<Set<string>> =>
     new Set([...STANDARD_NAMES, ...ownNames(host), await serviceAddress(objects)]);
@@ -60,6 +61,9 @@ export async function createTlsServer(
     ...options,
     ...certificate(),
     minVersion: 'TLSv1.2',
+    // Who shows a bad one is told so in an answer: see client-certificates.ts.
+    requestCert: true,
+    rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_MS,
     // Upgrades need HTTP/1.1; everybody speaks it.
     ALPNProtocols: ['http/1.1'],

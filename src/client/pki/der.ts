@@ -1,5 +1,5 @@
 /**
- * DER, as much of it as a certificate needs: values to bytes. ITU-T X.690 §8, §10. Nothing here reads DER.
+ * DER, as much of it as a certificate needs: values to bytes. ITU-T X.690 §8, §10. Reading: der-reader.ts.
  */
 
 /** One value: its tag, its length in the shortest form, its contents. X.690 §8.1 */
@@ -13,6 +13,7 @@ export function value(tag: number, ...contents: readonly Uint8Array[]): Buffer {
 
 export const sequence = (...items: readonly Uint8Array[]): Buffer => value(0x30, ...items);
 export const set = (...items: readonly Uint8Array[]): Buffer => value(0x31, ...items);
+export const NULL = value(0x05);
 export const octetString = (bytes: Uint8Array): Buffer => value(0x04, bytes);
 export const utf8String = (text: string): Buffer => value(0x0c, Buffer.from(text));
 export const TRUE = value(0x01, Buffer.of(0xff));
