@@ -16,6 +16,7 @@ export const write = libc.func('int64 write(int fd, int64 buffer, int64 length)'
 export const writev = libc.func('int64 writev(int fd, int64 iov, int count)');
 export const ioctl = libc.func('int ioctl(int fd, uint64 request, int64 argument)');
 export const pipe2 = libc.func('int pipe2(int64 fds, int flags)');
+export const mkfifo = libc.func('int mkfifo(const char *path, int mode)');
 export const fcntl = libc.func('int fcntl(int fd, int command, int argument)');
 export const setns = libc.func('int setns(int fd, int type)');
 

@@ -22,6 +22,11 @@ export function openPipe(): Pipe {
   return { readFd: fds[0], writeFd: fds[1] };
 }
 
+/** Make a FIFO that only its owner may open. @throws {SysError} when there is something of that name */
+export function makeFifo(path: string): void {
+  must(libc.check(libc.mkfifo(path, 0o600)), () => ({ action: `make "${path}"`, call: 'mkfifo' }));
+}
+
 /** Open a FIFO for writing; somebody must have it open for reading. The fd is the caller's. @throws {SysError} */
 export function openFifo(path: string): number {
   return must(open(path, libc.O_WRONLY | libc.O_NONBLOCK), () => ({

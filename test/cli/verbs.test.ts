@@ -41,6 +41,9 @@ t.test('bad usage of any verb is exit code 2 before anything is touched', async 
     [['exec', 'a', '--node', 'b'], /Where\?/],
     [['exec', 'a', '--'], /Which command\?/],
     [['logs', 'a', '--tail', 'x'], /Cannot read --tail/],
+    [['logs', 'a', '--since', '5'], /Cannot read --since "5"; need a duration/],
+    [['logs', 'a', '--since-time', 'monday'], /Cannot read --since-time "monday"/],
+    [['logs', 'a', '--since', '1h30m', '--since-time', '2026-01-01T00:00:00Z'], /give one of them/],
     [['server'], /Say where to listen/],
     [['supervise'], /Which lab\?/],
   ] as const) {

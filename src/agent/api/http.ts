@@ -6,7 +6,7 @@
  *     GET /status                                          JSON, see {@link AgentStatus}
  *     GET /tables[/NAME]                                   the packet path's tables as text
  *     GET /readings                                        JSON, the worker's counters, see {@link Readings}
- *     GET /pods/NAMESPACE/NAME/log?follow=&tail=&container=&previous=
+ *     GET /pods/NAMESPACE/NAME/log?follow=&tail=&container=&previous=&timestamps=&sinceSeconds=&sinceTime=
  *     POST /pods/NAMESPACE/NAME/exec                       see exec.ts
  *     POST /pods/NAMESPACE/NAME/attach                     see attach.ts
  *     POST /pods/NAMESPACE/NAME/portforward                see port-forward.ts
@@ -21,6 +21,7 @@ import { pipeline } from 'node:stream/promises';
 import { ApiError, badRequest, statusOf } from '../../api/error.js';
 import type { Logger } from '../log.js';
 import type { Readings } from '../packet/readings.js';
+import { logTime } from '../pods/log-entry.js';
 import type { LogOptions } from '../pods/pod-life.js';
 import type { PodState } from '../pods/state.js';
 import type { AgentStatus } from '../status.js';
@@ -76,8 +77,20 @@ const flag = (query: URLSearchParams, name: string): boolean => {
 const count = (query: URLSearchParams, name: string): number | undefined => {
   const value = query.get(name);
   if (value === null) return undefined;
-  if (!/^\d{1,9}$/.test(value)) throw badRequest(`Cannot read ?${name}=${value}: expected a number of lines`);
+  if (!/^\d{1,9}$/.test(value)) throw badRequest(`Cannot read ?${name}=${value}: expected a number`);
   return Number(value);
+};
+
+/** From when on: so many seconds ago by this host's clock, or a time. */
+const since = (query: URLSearchParams): string | undefined => {
+  const seconds = count(query, 'sinceSeconds');
+  if (seconds !== undefined) return logTime(BigInt(Date.now() - seconds * 1000) * 1_000_000n);
+  const text = query.get('sinceTime');
+  if (text === null) return undefined;
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms))
+    throw badRequest(`Cannot read ?sinceTime=${text}: expected a time as RFC 3339 has it`);
+  return logTime(BigInt(ms) * 1_000_000n);
 };
 
 /** Methods and paths, each with what answers it. A `GET` has no body. */
@@ -100,6 +113,8 @@ const ROUTES: readonly (readonly ['GET' | 'POST', RegExp, Handler])[] = [
         tail: count(query, 'tail') ?? count(query, 'tailLines'),
         limitBytes: count(query, 'limitBytes'),
         previous: flag(query, 'previous'),
+        timestamps: flag(query, 'timestamps'),
+        since: since(query),
       });
       response.writeHead(200, TEXT);
       response.flushHeaders(); // a log that is followed may stay silent for long

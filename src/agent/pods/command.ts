@@ -8,13 +8,17 @@
  *     main     in the pod, leader of a session of its own: first a shell that goes to the working directory, finds
  *              the program and says so in N.start; then the program itself
  *
- * None needs the agent: output goes to N.log by fd, and the next agent finds the waiter by `PODWIRE_RUN=folder/N` in
- * its environment. The program's own environment and its volumes come from the container's script, see entry.ts.
+ * None needs the agent: what the program writes waits in FIFOs (run-output.ts), and the next agent finds the waiter by
+ * `PODWIRE_RUN=folder/N` in its environment. The program's own environment and its volumes come from the container's
+ * script, see entry.ts. When the program has ended the waiter stays, and keeps what nobody has read yet, until an agent
+ * has; it goes with the pod's folder too.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import {
   childrenOf,
+  comesTrue,
   ended,
   isAlive,
   processesBeside,
@@ -24,6 +28,7 @@ import {
   statOf,
   type ProcessRef,
 } from './procfs.js';
+import { collectOutput, makeOutput, type Collector } from './run-output.js';
 import { entryArgs } from './entry.js';
 import { DEFAULT_PATH } from './holder.js';
 
@@ -53,8 +58,10 @@ export interface Run {
 
 /** What to run. */
 export interface CommandOptions {
-  /** `CONTAINER-FOLDER/N`; files `.log`, `.start`, `.exit` are made beside it. */
+  /** `CONTAINER-FOLDER/N`; files `.log`, `.start`, `.exit` and others are made beside it. */
   base: string;
+  /** Told when its log cannot be written. */
+  logFailed: (error: Error) => void;
   holderPid: number;
   argv: readonly string[];
   /** The container's name. */
@@ -66,15 +73,18 @@ export interface CommandOptions {
   tty?: boolean;
 }
 
-const WAITER = 'code=$?; exec 3>&-; echo "$code" >"$0.exit.new" && mv "$0.exit.new" "$0.exit"';
+/** fd 4 is a pipe to the agent, which its end tells that the program has ended. */
+const WAITER =
+  'code=$?; exec 3>&-; echo "$code" >"$0.exit.new" && mv "$0.exit.new" "$0.exit"; exec 4>&-; ' +
+  'while [ -p "$0.out" ] || [ -p "$0.err" ]; do sleep 1; done';
 
 /**
  * An input is a FIFO, N.stdin, and a keeper that holds it open, so that its end comes neither when nobody is attached
  * nor when the agent dies. The end is made by ending the keeper, whose pid is in N.keeper.
  */
 const KEEPER =
-  'mkfifo -m 600 "$0.stdin"; sleep infinity <>"$0.stdin" >/dev/null 2>&1 3>&- & echo "$!" >"$0.keeper"; ' +
-  '"$@" <"$0.stdin"; code=$?; kill "$(cat "$0.keeper")" 2>/dev/null; (exit "$code"); ';
+  'mkfifo -m 600 "$0.stdin"; sleep infinity <>"$0.stdin" >/dev/null 2>&1 3>&- 4>&- & echo "$!" >"$0.keeper"; ' +
+  '"$@" <"$0.stdin" 4>&-; code=$?; kill "$(cat "$0.keeper")" 2>/dev/null; (exit "$code"); ';
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
@@ -108,42 +118,54 @@ export const nsenterArgs = (holderPid: number): string[] => [
 
 /** Start a command. Resolves when the program has been started, or has failed to. */
 export async function startCommand(options: CommandOptions): Promise<Run> {
-  const { base, holderPid, container, stdin = false } = options;
-  const log = openSync(`${base}.log`, 'a', 0o600);
+  const { base, logFailed, holderPid, container, stdin = false } = options;
   const start = openSync(`${base}.start`, 'a', 0o600);
+  const output = makeOutput(base);
   let child: ChildProcess;
   try {
     child = spawn(
       'sh',
       // prettier-ignore
-      ['-c', (stdin ? KEEPER : '"$@"; ') + WAITER, base, 'nsenter', ...nsenterArgs(holderPid), 'setsid', ...entryArgs(container), ...programArgs(options)],
+      ['-c', (stdin ? KEEPER : '"$@" 4>&-; ') + WAITER, base, 'nsenter', ...nsenterArgs(holderPid), 'setsid', ...entryArgs(container), ...programArgs(options)],
       {
         cwd: '/',
         detached: true,
-        stdio: ['ignore', log, log, start],
+        stdio: ['ignore', ...output, start, 'pipe'],
         env: { PATH: DEFAULT_PATH, PODWIRE_RUN: base },
       },
     );
   } finally {
-    closeSync(log);
-    closeSync(start);
+    for (const fd of [...output, start]) closeSync(fd);
   }
+  const line = child.stdio[4] as Socket;
   const closed = new Promise<void>((resolve) => {
     child.on('error', () => resolve());
-    child.on('exit', () => resolve());
+    line.on('error', () => {}).on('close', () => resolve());
   });
+  line.resume().unref();
   child.unref();
+  const collector = collectOutput(base, logFailed);
   const waiter = child.pid === undefined ? undefined : refOf(child.pid);
   if (!waiter) {
     await closed;
-    return watch(base, holderPid, { pid: 0, startTime: 0 }, undefined, closed);
+    return watch({ base, holderPid, waiter: NOBODY, closed, collector });
   }
   let isOver = false;
   void closed.then(() => (isOver = true));
   const limit = performance.now() + 10_000;
   while (!isOver && readText(`${base}.start`) === '' && performance.now() < limit) await pause(5);
-  return watch(base, holderPid, waiter, mainOf(waiter), closed);
+  return watch({
+    base,
+    holderPid,
+    waiter,
+    main: mainOf(waiter),
+    closed,
+    collector,
+    leave: () => line.destroy(),
+  });
 }
+
+const NOBODY: ProcessRef = { pid: 0, startTime: 0 };
 
 /**
  * Take over a run that an earlier agent started.
@@ -154,16 +176,23 @@ export function adoptCommand(
   base: string,
   holderPid: number | undefined,
   known: { waiter?: ProcessRef; main?: ProcessRef },
+  logFailed: (error: Error) => void,
 ): Run | undefined {
   const waiter = known.waiter ?? findWaiter(base);
   if (!waiter && readText(`${base}.start`) === '' && readText(`${base}.exit`) === '') return undefined;
-  const ref = waiter ?? { pid: 0, startTime: 0 };
+  const ref = waiter ?? NOBODY;
   const over = { left: false };
   const closed = (async () => {
-    while (!over.left && ref.pid > 0 && isAlive(ref)) await pause(200);
+    while (!over.left && !isOver(base, ref)) await pause(200);
   })();
-  return watch(base, holderPid, ref, known.main ?? mainOf(ref), closed, () => (over.left = true));
+  const collector = collectOutput(base, logFailed);
+  const main = known.main ?? mainOf(ref);
+  return watch({ base, holderPid, waiter: ref, main, closed, collector, leave: () => (over.left = true) });
 }
+
+/** Whether the program has ended; its waiter may still be there. */
+const isOver = (base: string, waiter: ProcessRef): boolean =>
+  existsSync(`${base}.exit`) || waiter.pid === 0 || !isAlive(waiter);
 
 /** The waiter is the eldest of those that carry the mark; nsenter below it carries it too. */
 function findWaiter(base: string): ProcessRef | undefined {
@@ -177,19 +206,25 @@ const mainOf = (waiter: ProcessRef): ProcessRef | undefined => {
   return main === undefined ? undefined : refOf(main);
 };
 
-function watch(
-  base: string,
-  holderPid: number | undefined,
-  waiter: ProcessRef,
-  main: ProcessRef | undefined,
-  closed: Promise<void>,
-  leave: () => void = () => {},
-): Run {
+interface Watched {
+  base: string;
+  holderPid: number | undefined;
+  waiter: ProcessRef;
+  main?: ProcessRef;
+  /** Resolves when the program has ended. */
+  closed: Promise<void>;
+  collector: Collector;
+  leave?: () => void;
+}
+
+function watch({ base, holderPid, waiter, main, closed, collector, leave }: Watched): Run {
   let hasLeft = false;
   const exit = new Promise<Exit>((resolve) => {
     void closed.then(async () => {
       if (hasLeft) return;
       if (main) await killSession(holderPid, main);
+      collector.finish();
+      await endWaiter(waiter);
       resolve(readExit(base));
     });
   });
@@ -200,17 +235,26 @@ function watch(
     exit,
     async stop(graceMs) {
       if (main && isAlive(main)) signal(main.pid, 'SIGTERM');
-      if (!(await ended([waiter], graceMs)) && main) {
+      const isGone = () => isOver(base, waiter);
+      if (!(await comesTrue(isGone, graceMs)) && main) {
         await killSession(holderPid, main);
-        await ended([waiter], 2000);
+        await comesTrue(isGone, 2000);
       }
       return exit;
     },
     leave() {
       hasLeft = true;
-      leave();
+      collector.leave();
+      leave?.();
     },
   };
+}
+
+/** End a waiter that has nothing to wait for any longer, with what it has started outside. */
+export async function endWaiter(waiter: ProcessRef): Promise<void> {
+  if (waiter.pid === 0 || !isAlive(waiter)) return;
+  signal(-waiter.pid, 'SIGKILL');
+  await ended([waiter], 2000);
 }
 
 /** End what a command left behind in its session; what has made a session of its own lives until the pod ends. */

@@ -16,7 +16,7 @@
  *
  * To stop is: the preStop hook, SIGTERM, SIGKILL when the grace is over. Until then it is running, and serves.
  */
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turnOver } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -29,6 +29,7 @@ import { hasEntry, readLastWords, writeEntry } from './entry.js';
 import { findHtml, type Found } from './html.js';
 import { MIN_GRACE_MS, PreStop, runPostStart } from './hooks.js';
 import { planOf } from './images.js';
+import { LogWriter } from './log-writer.js';
 import { lastWordsOfLog } from './logs.js';
 import { look, type ProbeResult, type ProbeTarget } from './probe.js';
 import { Prober } from './prober.js';
@@ -246,7 +247,7 @@ export class ContainerLife {
     tell('Normal', 'Created', `Created container: ${record.name}`);
     this.#context.changed();
     mkdirSync(join(this.#context.dir, record.name), { recursive: true, mode: 0o700 });
-    for (const suffix of ['log', 'log.1', 'start', 'exit', 'stdin', 'keeper'])
+    for (const suffix of ['log', 'log.1', 'start', 'exit', 'stdin', 'keeper', 'attached', 'out', 'err'])
       rmSync(`${this.#base(-2)}.${suffix}`, { force: true });
     const plan = planOf(this.#spec, env);
     if (plan.kind === 'builtin') {
@@ -255,6 +256,7 @@ export class ContainerLife {
     }
     const run = await startCommand({
       base: this.#base(),
+      logFailed: this.#logFailed,
       holderPid,
       argv: plan.argv,
       container: record.name,
@@ -279,7 +281,7 @@ export class ContainerLife {
       if (await this.#serve()) await this.#hasBegun();
       return;
     }
-    const run = adoptCommand(this.#base(), this.#context.holderPid(), record);
+    const run = adoptCommand(this.#base(), this.#context.holderPid(), record, this.#logFailed);
     if (!run) {
       record.run -= 1;
       await this.#start();
@@ -302,13 +304,16 @@ export class ContainerLife {
     });
   }
 
+  readonly #logFailed = (error: Error): void =>
+    this.#context.log.warn({ container: this.#spec.name, err: error }, 'cannot write a log; lines are lost');
+
   /** Open the sockets of a built-in image; on failure the container has ended. */
   async #serve(): Promise<boolean> {
     const plan = planOf(this.#spec);
     if (plan.kind !== 'builtin') return false;
     mkdirSync(join(this.#context.dir, this.record.name), { recursive: true, mode: 0o700 });
-    const log = openSync(`${this.#base()}.log`, 'a', 0o600);
-    const write = (line: string) => void writeSync(log, line + '\n');
+    const log = new LogWriter(`${this.#base()}.log`, this.#logFailed);
+    const write = (line: string) => log.write('stdout', Buffer.from(`${line}\n`));
     const { volumes } = this.#context;
     const find = (path: string): Found => {
       const holderPid = this.#context.holderPid();
@@ -321,14 +326,14 @@ export class ContainerLife {
       const servers = await startServers(identity, plan.listeners, write);
       const close = async () => {
         await servers.close();
-        closeSync(log);
+        log.close();
       };
       this.#servers = { close };
       return true;
     } catch (error) {
       const { message } = error as Error;
       write(message);
-      closeSync(log);
+      log.close();
       await this.#over({ exitCode: 1, finishedMs: Date.now(), reason: 'Error', message });
       return false;
     }

@@ -29,13 +29,14 @@ import type { Container, Pod, PodStatus, Service } from '../../api/types.js';
 import { netnsPath } from '../../sys/netns.js';
 import type { Backoff } from './backoff.js';
 import { ContainerLife, newRecord } from './container.js';
+import { endWaiter } from './command.js';
 import { enterArgv } from './enter.js';
 import { VOLUMES, volumesScript } from './entry.js';
 import type { EventRecorder, Happening } from './events.js';
 import type { Gate } from './gate.js';
 import { MIN_GRACE_MS } from './hooks.js';
 import { addNetns, killHolder, removeNetns, startHolder } from './holder.js';
-import { readLog, rotate } from './logs.js';
+import { readLog } from './logs.js';
 import type { PodNetwork } from './pod-network.js';
 import { podStatus } from './pod-status.js';
 import { Reporter } from './reporter.js';
@@ -79,6 +80,10 @@ export interface LogOptions {
   follow?: boolean;
   /** Lines from the end. */
   tail?: number;
+  /** What was written at this time or later, see log-entry.ts. */
+  since?: string;
+  /** With the time before each line. */
+  timestamps?: boolean;
   /** End after so many bytes. */
   limitBytes?: number;
   /** The run before the last start. */
@@ -283,13 +288,6 @@ export class PodLife {
   /** Look after it; called about once a second. */
   check(): void {
     if (!this.#isBegun || this.#ending.signal.aborted) return;
-    for (const { name, run } of [...this.state.initContainers, ...this.state.containers]) {
-      try {
-        rotate(join(this.dir, name, `${run}.log`));
-      } catch (error) {
-        this.#log.warn({ err: error }, 'cannot cut a log');
-      }
-    }
     this.refresh();
     this.#checkDeadline();
     if (this.state.holderPid === undefined || this.#livingHolder()) return;
@@ -335,7 +333,7 @@ export class PodLife {
   }
 
   /** @throws {RangeError} when there is no such container */
-  logs({ container, follow = false, tail, limitBytes, previous = false }: LogOptions): Readable {
+  logs({ container, follow = false, previous = false, ...options }: LogOptions): Readable {
     const { containers, initContainers, name } = this.state;
     const all = [...containers, ...initContainers];
     const record = container === undefined ? containers[0] : all.find((it) => it.name === container);
@@ -352,8 +350,7 @@ export class PodLife {
       );
     const isGrowing = () => record.run === run && !record.state.terminated && existsSync(this.dir);
     return readLog(join(this.dir, record.name, `${run}.log`), {
-      tail,
-      limitBytes,
+      ...options,
       isGrowing: follow && !previous ? isGrowing : undefined,
     });
   }
@@ -444,6 +441,8 @@ export class PodLife {
           this.#log.warn({ err: error }, 'cannot detach the network'); // the NIC goes with its namespace
         }
         await killHolder(dir, holderOf(state));
+        for (const { waiter } of [...state.initContainers, ...state.containers])
+          if (waiter) await endWaiter(waiter);
         if (state.netns !== undefined) await removeNetns(state.netns);
         rmSync(dir, { recursive: true, force: true });
       },

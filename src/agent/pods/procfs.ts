@@ -104,7 +104,7 @@ export function processesWithEnv(entry: string): ProcessStat[] {
   return allProcesses().filter((stat) => readText(`/proc/${stat.pid}/environ`)?.split('\0').includes(entry));
 }
 
-/** Send a signal; a process that is gone already is no error. */
+/** Send a signal; a process that is gone already is no error. @param pid  negative: of a process group */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
@@ -113,14 +113,15 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/**
- * Wait until none of these processes is alive.
- *
- * @returns  whether that happened within the time
- */
-export async function ended(refs: readonly ProcessRef[], timeoutMs: number): Promise<boolean> {
+/** Wait until none of these processes is alive. @returns whether that happened within the time */
+export function ended(refs: readonly ProcessRef[], timeoutMs: number): Promise<boolean> {
+  return comesTrue(() => !refs.some(isAlive), timeoutMs);
+}
+
+/** Look until something is so. @returns whether that happened within the time */
+export async function comesTrue(isSo: () => boolean, timeoutMs: number): Promise<boolean> {
   const limit = performance.now() + timeoutMs;
-  for (let pause = 2; refs.some(isAlive); pause = Math.min(pause * 2, 50)) {
+  for (let pause = 2; !isSo(); pause = Math.min(pause * 2, 50)) {
     if (performance.now() > limit) return false;
     await new Promise((resolve) => setTimeout(resolve, pause));
   }

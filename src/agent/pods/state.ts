@@ -6,7 +6,8 @@
  *
  *     state.json            this
  *     root/                 mount point of the tmpfs below the overlay, seen by the holder alone
- *     CONTAINER/N.log       what its N-th run wrote (N.log.1 what was cut off); N from 1
+ *     CONTAINER/N.log       what its N-th run wrote, see log-entry.ts (N.log.1 what was cut off); N from 1
+ *     CONTAINER/N.out       FIFOs of what it writes, and N.err; see run-output.ts
  *     CONTAINER/N.start     `started PID` (as the pod counts) or `failed MESSAGE`, by the shell inside
  *     CONTAINER/N.exit      the exit code, by the shell outside
  *     CONTAINER/N.stdin     its input, a FIFO, and N.keeper the pid of who keeps it open; for a container with stdin

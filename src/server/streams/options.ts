@@ -7,7 +7,7 @@
  */
 import { badRequest, invalidObject } from '../../api/error.js';
 import { POD } from '../../api/kinds.js';
-import { invalid, type Problem } from '../../api/problem.js';
+import { forbidden, invalid, type Problem } from '../../api/problem.js';
 import type { Pod } from '../../api/types.js';
 import type { Target } from '../http/target.js';
 import type { Registry } from '../registry/registry.js';
@@ -74,14 +74,12 @@ const initContainersOf = ({ spec }: Pod): string[] =>
 export function logQuery(query: URLSearchParams, { name, container }: PodPlace): string {
   const problems: Problem[] = [];
   const asked = new URLSearchParams({ container });
-  if (flag(query, 'timestamps') || query.get('sinceSeconds') || query.get('sinceTime'))
-    throw badRequest(
-      'timestamps, sinceSeconds and sinceTime are not supported: logs are stored without times',
-    );
-  for (const option of ['follow', 'previous']) if (flag(query, option)) asked.set(option, 'true');
+  for (const option of ['follow', 'previous', 'timestamps'])
+    if (flag(query, option)) asked.set(option, 'true');
   for (const [option, least] of [
     ['tailLines', 0],
     ['limitBytes', 1],
+    ['sinceSeconds', 1],
   ] as const) {
     const text = query.get(option);
     if (text === null || text === '') continue;
@@ -92,10 +90,20 @@ export function logQuery(query: URLSearchParams, { name, container }: PodPlace):
     }
     asked.set(option, text);
   }
+  const since = query.get('sinceTime');
+  if (since) {
+    if (!RFC3339.test(since) || Number.isNaN(Date.parse(since)))
+      throw badRequest(`parsing time "${since}": expected a time as RFC 3339 has it, 2006-01-02T15:04:05Z`);
+    if (asked.has('sinceSeconds'))
+      problems.push(forbidden('', 'at most one of `sinceTime` or `sinceSeconds` may be specified'));
+    asked.set('sinceTime', since);
+  }
   if (problems.length > 0)
     throw invalidObject({ group: '', kind: 'PodLogOptions', plural: POD.plural }, name, problems);
   return asked.toString();
 }
+
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
 /** The query of a request for exec or attach, as the agent is asked. @throws ApiError 400 */
 export function commandQuery(query: URLSearchParams, { container }: PodPlace, subresource: string): string {

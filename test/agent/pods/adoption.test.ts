@@ -85,6 +85,42 @@ t.test('pods and their processes live through kill -9 of the agent', { skip }, a
   t.same(host.leftovers(), []);
 });
 
+t.test(
+  'what is written while there is no agent comes into the log, also after the end',
+  { skip },
+  async (t) => {
+    const lab = makeLab(t);
+    const script = (last: string) =>
+      `echo up; until [ -e /tmp/go ]; do sleep 0.01; done; echo out >/dev/stdout; echo err >/dev/stderr; ${last}`;
+    const pods = [
+      podOf('goes-on', { command: ['sh', '-c', script('sleep 1000')] }),
+      podOf('ends', { command: ['sh', '-c', script('exit 3')] }, { restartPolicy: 'Never' }),
+    ];
+    const agent = startAgent(t, lab, pods);
+    await Promise.all(
+      pods.map(({ metadata: { name } }) => printed(agent, new RegExp(`^${name} .*"ready":true`, 'm'))),
+    );
+    await kill9(agent);
+    const host = makeHost(t, lab);
+    for (const { metadata } of pods) await host.exec(metadata.name, 'touch', '/tmp/go');
+    await until('one has ended while nobody looked', () =>
+      readdirSync(join(lab.dir, 'uid-ends', 'main')).includes('1.exit'),
+    );
+    const before = Date.now();
+    host.runtime.sync(pods);
+    await until('its end is known', () => host.status('ends')?.phase === 'Failed');
+    const ended = await host.log('ends', { timestamps: true });
+    t.same(ended.replace(/^\S+ /gm, '').split('\n').sort(), ['', 'err', 'out', 'up']);
+    t.ok(Date.parse(ended.split(' ')[0]!) < before, 'a line from before has its own time');
+    await until('the other goes on', async () => /^err$/m.test(await host.log('goes-on')));
+    t.same(
+      readdirSync(join(lab.dir, 'uid-ends', 'main')).sort(),
+      ['1.exit', '1.log', '1.start'],
+      'no FIFO is left',
+    );
+  },
+);
+
 t.test('an agent that ends in peace leaves the pods to the next', { skip }, async (t) => {
   const lab = makeLab(t);
   const pods = [podOf('web', { image: 'nginx' }), podOf('busy', { command: ['sleep', '1000'] })];

@@ -190,6 +190,11 @@ export const CALLS: readonly Call[] = [
   { line: 'wait pod two --for=condition=PodScheduled=False --timeout=20s', since: 23 },
   { line: 'wait pod two --for=condition=Ready --timeout=1s', code: 1 },
   { line: 'wait pod two --for=jsonpath={.status.phase}=Pending --timeout=5s', since: 23 },
+  { line: 'logs two --timestamps --since=10s', code: 1, ...short },
+  { line: 'logs two --tail=5 --timestamps --since-time=2020-01-01T00:00:00Z', code: 1 },
+  { line: 'logs two --since=1s --since-time=2020-01-01T00:00:00Z', code: 1 },
+  { line: 'logs two -c other --timestamps', code: 1 },
+  { line: 'logs two -p -f --since=1h', code: 1 },
 
   { line: 'apply -f -', input: SERVICE, ...short },
   { line: 'get service web', ...short },

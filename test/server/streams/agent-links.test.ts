@@ -35,13 +35,15 @@ t.test('a log comes from the agent of the pod’s node, with what was asked', as
     asked.push(`${request.method} ${request.url}`);
     response.writeHead(200).end('hello\n');
   });
-  const query = '?follow=True&tailLines=5&previous=false&limitBytes=99&pretty=x';
+  const query = '?follow=True&tailLines=5&previous=false&limitBytes=99&timestamps=1&sinceSeconds=9&pretty=x';
   t.match(await server.call('GET', LOG + query), {
     code: 200,
     headers: { 'content-type': 'text/plain' },
     body: 'hello\n',
   });
-  t.strictSame(asked, ['GET /pods/default/web/log?container=main&follow=true&tailLines=5&limitBytes=99']);
+  t.strictSame(asked, [
+    'GET /pods/default/web/log?container=main&follow=true&timestamps=true&tailLines=5&limitBytes=99&sinceSeconds=9',
+  ]);
   t.match(await server.call('POST', LOG), { code: 405 });
 });
 
@@ -63,7 +65,13 @@ t.test('what cannot be had is said in Kubernetes’ words', async (t) => {
       'PodLogOptions "web" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0',
     ],
     ['web/log?limitBytes=0', 422, /limitBytes: Invalid value: 0: must be greater than 0/],
-    ['web/log?timestamps=true', 400, /logs are stored without times/],
+    ['web/log?sinceSeconds=0', 422, /sinceSeconds: Invalid value: 0: must be greater than 0/],
+    ['web/log?sinceTime=monday', 400, /parsing time "monday"/],
+    [
+      'web/log?sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z',
+      422,
+      /Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified/,
+    ],
     ['web/exec?command=ls', 400, 'Upgrade request required'],
     ['web/log', 503, 'Cannot reach the agent of node "n1": it has no connection to the server'],
   ] as const)
