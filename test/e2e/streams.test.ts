@@ -38,6 +38,11 @@ t.test('streams by kubectl', { skip }, async (t) => {
     const name = kubectl.replace(/.*kubectl\.?/, 'v').replaceAll('.', '-');
     await t.test(kubectl, async (t) => {
       t.match(k('logs', 'web-1', '--tail=1'), { status: 0, stdout: /\S+\n$/ });
+      const timed = k('logs', 'web-1', '--tail=1', '--timestamps', '--since=1h').stdout;
+      t.match(timed, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z \S.*\n$/);
+      t.ok(Math.abs(Date.now() - Date.parse(timed.split(' ')[0]!)) < 600_000, 'the time is real');
+      t.equal(k('logs', 'web-1', '--since-time=2099-01-01T00:00:00Z').stdout, '');
+      t.match(k('logs', 'web-1', '--since-time=2020-01-01T00:00:00+02:00').stdout, /listening/);
       const exec = k('exec', 'client', '--', 'sh', '-c', 'echo out; echo err >&2; exit 3');
       t.match(exec, { status: 3, stdout: 'out\n', stderr: /^err$/m });
       t.match(k('exec', 'client', '--', 'pwt-no-such'), { status: 1, stderr: /executable file not found/ });
@@ -70,11 +75,12 @@ t.test('streams by kubectl', { skip }, async (t) => {
           '--',
           'sh',
           '-c',
-          'cat; exit 7',
+          'cat; echo three >&2; exit 7',
         ],
         { env, input: 'one\ntwo\n' },
       );
-      t.match(attached, { status: 7, stdout: /one\ntwo\n/ });
+      t.match(attached, { status: 7, stdout: /one\ntwo\n/, stderr: /^three$/m });
+      t.notMatch(attached.stdout, 'three', 'stderr comes as stderr');
     });
 
     await t.test(`${kubectl} follows a log`, async (t) => {
@@ -82,8 +88,8 @@ t.test('streams by kubectl', { skip }, async (t) => {
       const script = 'while ! [ -e /tmp/go ]; do echo tick; sleep 0.1; done; echo last';
       k('run', pod, '--image=busybox', '--restart=Never', '--', 'sh', '-c', script);
       k('wait', `pod/${pod}`, '--for=jsonpath={.status.phase}=Running', '--timeout=30s');
-      const child = start(t, [kubectl, 'logs', '-f', pod], { env });
-      await printed(child, /tick\n/);
+      const child = start(t, [kubectl, 'logs', '-f', '--timestamps', '--since=1m', pod], { env });
+      await printed(child, /\.\d{9}Z tick\n/);
       t.equal(k('exec', pod, '--', 'touch', '/tmp/go').status, 0);
       await printed(child, /last\n/);
       if (child.exitCode === null) await once(child, 'exit');

@@ -3,7 +3,7 @@
  * channels of exec.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { RESIZE, STDIN, STDOUT } from '../../wire/channel-frame.js';
+import { RESIZE, STDERR, STDIN, STDOUT } from '../../wire/channel-frame.js';
 import { attach } from '../pods/attach.js';
 import type { PodState } from '../pods/state.js';
 import { containerOf, copy, endChannels, followSize, startChannels } from './exec.js';
@@ -29,10 +29,14 @@ export async function serveAttach(
   if (attachment.stdin) void copy(typed, attachment.stdin).finally(() => attachment.inputEnded());
   else typed.resume();
   response.once('close', () => {
-    attachment.output.destroy();
+    attachment.stdout.destroy();
+    attachment.stderr.destroy();
     attachment.inputEnded();
   });
-  await copy(attachment.output, channels.output(STDOUT));
+  await Promise.all([
+    copy(attachment.stdout, channels.output(STDOUT)),
+    copy(attachment.stderr, channels.output(STDERR)),
+  ]);
   attachment.stdin?.destroy();
   // As the kubelet has it: how the program ended stands in the pod's status.
   await endChannels(channels, response, exitStatus(0));

@@ -4,9 +4,8 @@
  * Theory of operation. What it writes is in the log of its run, so who is attached follows the log, from where it is
  * now; the first one on a container whose input is for one (`stdinOnce`) from the beginning, so that `kubectl run -i`
  * misses nothing. What is typed goes into the FIFO of the run (command.ts). It is over when the run is; with a
- * container whose input is for one, the input ends with the client's.
- *
- * Not handled: stdout and stderr are one log, so both come as stdout.
+ * container whose input is for one, the input ends with the client's. Its stdout and stderr are entries of one log, which is
+ * read for each.
  */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -20,7 +19,8 @@ import { childrenOf, isAlive, processesWithEnv, signal } from './procfs.js';
 import type { ContainerRecord, PodState } from './state.js';
 
 export interface Attachment {
-  readonly output: Readable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
   /** Absent when none is wanted, or the container has none. */
   readonly stdin?: Writable;
   resize(columns: number, rows: number): void;
@@ -48,13 +48,16 @@ export function attach(dir: string, state: PodState, record: ContainerRecord, ha
   const isFirst = spec?.stdinOnce === true && !existsSync(`${base}.attached`);
   if (isFirst) writeFileSync(`${base}.attached`, '', { mode: 0o600 });
   const from = isFirst ? 0 : (statSync(`${base}.log`, { throwIfNoEntry: false })?.size ?? 0);
-  const output = readLog(`${base}.log`, { isGrowing, from });
+  const [stdout, stderr] = (['stdout', 'stderr'] as const).map((stream) =>
+    readLog(`${base}.log`, { isGrowing, from, stream }),
+  );
   const stdin =
     hasStdin && existsSync(`${base}.stdin`)
       ? new Socket({ fd: openFifo(`${base}.stdin`), readable: false, writable: true })
       : undefined;
   return {
-    output,
+    stdout: stdout!,
+    stderr: stderr!,
     ...(stdin && { stdin }),
     resize(columns, rows) {
       const [program] = record.main ? childrenOf(record.main.pid) : [];
