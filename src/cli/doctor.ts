@@ -1,11 +1,11 @@
 /** `podwire doctor`: what on this machine will bite. */
 
-import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { delimiter, join } from 'node:path';
 import { preflight } from '../agent/preflight.js';
 import { listLabs } from '../lab/record.js';
 import { CHECKS, type Finding, type Probe } from './doctor-checks.js';
+import { hasProgram } from './has-program.js';
 import { formatTable, OUTPUT, outputFormat, printJson } from './output.js';
 import { defineVerb } from './verb.js';
 
@@ -51,11 +51,6 @@ async function probeMachine(): Promise<Probe> {
     freeUnderlays: () => (canAsk ? (tried(() => freeUnderlays(takenPrefixes('')).length) ?? 50) : 50),
     hasRawSocket,
   };
-}
-
-function hasProgram(name: string): boolean {
-  const path = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  return path.some((dir) => tried(() => accessSync(join(dir || '.', name), constants.X_OK) ?? true));
 }
 
 function tried<T>(read: () => T): T | undefined {

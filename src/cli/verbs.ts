@@ -30,6 +30,7 @@ export const VERBS: readonly VerbRow[] = [
   { name: 'tables', summary: 'what the data plane really knows', load: async () => (await import('./tables.js')).tables },
   { name: 'top', summary: 'what the packet workers do right now', load: async () => (await import('./top.js')).top },
   { name: 'agent', summary: 'run one host', load: async () => (await import('./agent.js')).agent },
+  { name: 'bench', summary: 'how fast it is here, beside the kernel', load: async () => (await import('./bench.js')).bench },
   { name: 'doctor', summary: 'what on this machine will bite you', load: async () => (await import('./doctor.js')).doctor },
   { name: 'server', summary: 'the API of a cluster', load: async () => (await import('./server.js')).server },
   { name: 'supervise', summary: 'keep a lab running', hidden: true, load: async () => (await import('./supervise.js')).supervise },

@@ -14,7 +14,7 @@ import { createClient, type Client } from '../../src/client/client.js';
 import { findKubectls } from '../lib/kubectl.js';
 import { inRoot } from '../lib/root.js';
 import { until } from '../lib/until.js';
-import { median } from './measure.js';
+import { median } from '../../src/bench/case.js';
 
 const { values } = parseArgs({
   options: {

@@ -3,7 +3,7 @@
  * last third are compared by their medians; the very first window is warm-up and counts for neither.
  */
 
-import { median } from './measure.js';
+import { median } from '../../src/bench/case.js';
 
 /** What was measured in a stretch of time. */
 export interface SoakWindow {
