@@ -10,6 +10,7 @@ import t from 'tap';
 import { random } from '../lib/random.js';
 import { findKubectls } from '../lib/kubectl.js';
 import { needsRoot } from '../lib/netns.js';
+import { needsPython, startPython } from '../lib/python.js';
 import { inRoot } from '../lib/root.js';
 import { printed, runSync, start } from '../lib/spawn.js';
 
@@ -134,6 +135,33 @@ t.test('streams by kubectl', { skip }, async (t) => {
     let received = '';
     for await (const chunk of page) if ((received += String(chunk)).includes('pod web-1')) break;
     t.match(received, '200 OK');
+  });
+
+  await t.test('Kubernetes’ Python client: exec, log and port-forward', { skip: needsPython }, async (t) => {
+    const child = startPython(
+      t,
+      env.KUBECONFIG,
+      `
+words = ["sh", "-c", "read line; echo got $line; echo err >&2; exit 3"]
+run = stream.stream(core.connect_get_namespaced_pod_exec, "client", "default", command=words, stdin=True,
+                    stdout=True, stderr=True, tty=False, _preload_content=False)
+run.write_stdin("hello\\n")
+run.run_forever(timeout=60)
+print(run.read_stdout().strip(), run.read_stderr().strip(), run.returncode)
+print("log", len(core.read_namespaced_pod_log("web-1", "default", tail_lines=1).strip().splitlines()))
+ports = stream.portforward(core.connect_get_namespaced_pod_portforward, "web-1", "default", ports="80")
+http = ports.socket(80)
+http.setblocking(True)
+http.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+page = b""
+while chunk := http.recv(4096):
+    page += chunk
+print(page.decode().splitlines()[0], b"This is pod web-1" in page)
+print("done")
+`,
+    );
+    const lines = (await printed(child, /^done$/m)).trimEnd().split('\n');
+    t.match(lines, ['got hello err 3', 'log 1', /^HTTP\/1.. 200 OK True$/, 'done']);
   });
 
   await t.test('an agent that dies ends a stream with a sentence, and the next one serves', async (t) => {

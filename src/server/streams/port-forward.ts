@@ -120,6 +120,8 @@ async function forwardChannels(
     number.writeUInt16LE(port);
     data.to.write(number);
     error.write(number);
+    // A client of this form cannot end its half: the pod's end is the end of both, and of the WebSocket at last.
+    data.to.once('finish', () => channels.endInput(2 * i));
     return forward(String(port), data, error);
   });
   await Promise.all(ends);

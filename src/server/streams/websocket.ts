@@ -34,6 +34,8 @@ export const offeredProtocols = ({ headers }: IncomingMessage): string[] =>
 export interface SocketChannels {
   input(channel: number): Readable;
   output(channel: number): Writable;
+  /** Take no more from a channel, as if the client had ended it. */
+  endInput(channel: number): void;
   /** Say goodbye; what was written goes out first. */
   close(): void;
 }
@@ -127,6 +129,7 @@ function openSocketChannels(webSocket: WebSocket, inputs: readonly number[]): So
           webSocket.send(Buffer.concat([Buffer.of(channel), chunk]), done);
         },
       }).on('error', () => {}),
+    endInput: (channel) => end(readables.get(channel)),
     close: () => webSocket.close(1000),
   };
 }
