@@ -3,39 +3,8 @@
  * what is not right comes with what to do.
  */
 import { NO_RAW_SOCKET } from '../agent/raw-socket.js';
-import { cidrsOverlap, parseCidr, type Cidr } from '../wire/address.js';
-
-export type Level = 'ok' | 'warn' | 'fail';
-
-export interface Finding {
-  readonly check: string;
-  readonly level: Level;
-  readonly text: string;
-}
-
-/** What checks may ask. */
-export interface Probe {
-  /** Problems that keep agents from running: root, TAP driver, `ip`. */
-  preflight(): string[];
-  nodeVersion: string;
-  /** `6.1.0-18-amd64` */
-  kernel: string;
-  hasProgram(name: string): boolean;
-  /** A file's text, or undefined. */
-  read(path: string): string | undefined;
-  /** The names in a folder; none when it is not there. */
-  list(path: string): string[];
-  /** Prefixes of the machine's routes with their words: `10.0.0.0/8 dev eth0`. */
-  routes(): { cidr: Cidr; words: string }[];
-  labs(): { name: string; running: boolean }[];
-  freeUnderlays(): number;
-  /** Whether npm's raw-socket loads. */
-  hasRawSocket: boolean;
-}
-
-type Check = (probe: Probe) => Finding | Finding[];
-
-const finding = (check: string, level: Level, text: string): Finding => ({ check, level, text });
+import { finding, type Check } from './doctor-finding.js';
+import { HOST_CHECKS } from './doctor-host-checks.js';
 
 /** Needed to run at all; the package that has it. */
 const NEEDED: Readonly<Record<string, string>> = {
@@ -57,9 +26,6 @@ const HANDY: Readonly<Record<string, string>> = {
   wget: 'wget',
   nc: 'netcat-openbsd',
 };
-
-const LAB_PREFIXES = { 'pod CIDR': '10.244.0.0/16', 'Service CIDR': '10.96.0.0/12' };
-const VXLAN_PORTS = [8472, 4789];
 
 const machine: Check = (probe) => {
   const problems = probe.preflight();
@@ -148,49 +114,6 @@ const underlays: Check = (probe) => {
     : finding('underlay', 'fail', 'none of 192.168.50-99.0/24 is free; give labs a spec.underlay.cidr');
 };
 
-const routes: Check = (probe) => {
-  const hits = Object.entries(LAB_PREFIXES).flatMap(([what, text]) =>
-    probe
-      .routes()
-      .filter(({ cidr }) => cidrsOverlap(cidr, parseCidr(text)!))
-      .map(({ words }) =>
-        finding(
-          'routes',
-          'warn',
-          `the route ${words} overlaps the default ${what} ${text}: no matter for labs; as a real host choose another`,
-        ),
-      ),
-  );
-  return hits.length > 0
-    ? hits
-    : finding('routes', 'ok', 'no route of the machine overlaps the default pod and Service CIDRs');
-};
-
-const ports: Check = (probe) => {
-  const taken = VXLAN_PORTS.filter((port) => isUdpPortTaken(probe, port));
-  return taken.length > 0
-    ? finding(
-        'ports',
-        'warn',
-        `UDP port ${taken.join(' and ')} is taken on this machine: no matter for labs; as a real host choose the other one in spec.backend.port`,
-      )
-    : finding('ports', 'ok', `UDP ports ${VXLAN_PORTS.join(' and ')} are free`);
-};
-
-const managers: Check = (probe) => {
-  const found = [
-    ...(probe.list('/run/systemd/netif').length > 0 ? ['systemd-networkd'] : []),
-    ...(probe.list('/run/NetworkManager').length > 0 ? ['NetworkManager'] : []),
-  ];
-  return found.length > 0
-    ? finding(
-        'managers',
-        'warn',
-        `${found.join(' and ')} may remove rules and routes that it did not make: no matter for labs; as a real host the agent puts them back`,
-      )
-    : finding('managers', 'ok', 'no network manager that removes foreign rules');
-};
-
 const rawSocket: Check = (probe) =>
   probe.hasRawSocket
     ? finding('raw-socket', 'ok', 'pods get ping replies and ICMP errors from the outside')
@@ -212,17 +135,7 @@ export const CHECKS: readonly Check[] = [
   overlayFs,
   leftovers,
   underlays,
-  routes,
-  ports,
-  managers,
+  ...HOST_CHECKS,
   rawSocket,
   fragments,
 ];
-
-/** Column 2 of /proc/net/udp is `ADDRESS:PORT` in hexadecimal. proc_net(5). */
-function isUdpPortTaken(probe: Probe, port: number): boolean {
-  const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return ['/proc/net/udp', '/proc/net/udp6'].some((file) =>
-    (probe.read(file) ?? '').split('\n').some((line) => line.trim().split(/\s+/)[1]?.endsWith(hex)),
-  );
-}

@@ -1,10 +1,12 @@
 /** `podwire doctor`: what on this machine will bite. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { preflight } from '../agent/preflight.js';
 import { listLabs } from '../lab/record.js';
-import { CHECKS, type Finding, type Probe } from './doctor-checks.js';
+import { CHECKS } from './doctor-checks.js';
+import type { Finding, Probe } from './doctor-finding.js';
 import { hasProgram } from './has-program.js';
 import { formatTable, OUTPUT, outputFormat, printJson } from './output.js';
 import { defineVerb } from './verb.js';
@@ -50,7 +52,20 @@ async function probeMachine(): Promise<Probe> {
       (tried(listLabs) ?? []).map((lab) => ({ name: lab.name, running: lab.supervisorPid !== undefined })),
     freeUnderlays: () => (canAsk ? (tried(() => freeUnderlays(takenPrefixes('')).length) ?? 50) : 50),
     hasRawSocket,
+    forwardRules,
   };
+}
+
+/** Asked only where Docker is: elsewhere the question itself would load tables into the kernel. */
+function forwardRules(): string | undefined {
+  if (!existsSync('/sys/class/net/docker0')) return undefined;
+  const { status, stdout } = spawnSync('iptables', ['-w', '-S', 'FORWARD'], {
+    encoding: 'utf8',
+    timeout: 5_000,
+  });
+  if (status !== 0) return undefined;
+  const more = spawnSync('iptables', ['-w', '-S', 'DOCKER-USER'], { encoding: 'utf8', timeout: 5_000 });
+  return stdout + (more.stdout ?? '');
 }
 
 function tried<T>(read: () => T): T | undefined {
