@@ -9,6 +9,8 @@
  */
 import type { Container, Pod, ServiceAccount, Volume } from './types.js';
 
+/** The account of a pod that names none. */
+export const DEFAULT_ACCOUNT = 'default';
 /** The ConfigMap of every namespace with the authority's certificate. */
 export const ROOT_CA = 'kube-root-ca.crt';
 /** The key in {@link ROOT_CA}, and the file in the volume. */

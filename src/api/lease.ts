@@ -9,6 +9,9 @@ import { checkDnsSubdomain } from './rules.js';
 import { INT32, object, objectSchema, STRING, TIME } from './schema.js';
 import type { Lease } from './types.js';
 
+/** Where agents renew theirs. */
+export const LEASE_NAMESPACE = 'kube-node-lease';
+
 export const LEASE: Kind<Lease> = {
   group: 'coordination.k8s.io',
   versions: ['v1'],

@@ -12,6 +12,7 @@
  */
 import { timestamp } from '../api/age.js';
 import { equal } from '../api/json.js';
+import { LEASE_NAMESPACE } from '../api/lease.js';
 import { isExternalNode } from '../api/node.js';
 import {
   NOT_READY_TAINT,
@@ -24,7 +25,6 @@ import { NODE_LOST, NODE_STARTING, type Lease, type Node, type Pod, type Taint }
 import type { Agenda } from './agenda.js';
 import { withCondition } from './conditions.js';
 
-export const LEASE_NAMESPACE = 'kube-node-lease';
 const DEFAULT_LEASE_SECONDS = 40;
 const KEPT_BY_US = [NOT_READY_TAINT, UNREACHABLE_TAINT, UNSCHEDULABLE_TAINT];
 

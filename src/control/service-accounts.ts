@@ -1,16 +1,15 @@
 /**
  * `default`, the ServiceAccount that every namespace has. Only a server makes it: files need none.
  */
+import { DEFAULT_ACCOUNT } from '../api/account-volume.js';
 import type { ApiObject } from '../api/types.js';
 import type { Change } from './change.js';
 import type { ControlView } from './view.js';
 
-const NAME = 'default';
-
 /** Make the account where it is missing. @param view  of a server */
 export function reconcileServiceAccounts({ namespaces, serviceAccounts = [] }: ControlView): Change[] {
   const having = new Set(
-    serviceAccounts.flatMap(({ metadata }) => (metadata.name === NAME ? metadata.namespace : [])),
+    serviceAccounts.flatMap(({ metadata }) => (metadata.name === DEFAULT_ACCOUNT ? metadata.namespace : [])),
   );
   return namespaces
     .filter(({ metadata }) => !metadata.deletionTimestamp && !having.has(metadata.name))
@@ -20,5 +19,5 @@ export function reconcileServiceAccounts({ namespaces, serviceAccounts = [] }: C
 const account = (namespace: string): ApiObject => ({
   apiVersion: 'v1',
   kind: 'ServiceAccount',
-  metadata: { name: NAME, namespace },
+  metadata: { name: DEFAULT_ACCOUNT, namespace },
 });

@@ -3,6 +3,7 @@
  * for empty.
  */
 import {
+  CLUSTER_ROLE,
   CONFIG_MAP,
   CONTROLLER_REVISION,
   DAEMON_SET,
@@ -25,6 +26,7 @@ import {
 } from '../api/kinds.js';
 import type {
   ApiObject,
+  ClusterRole,
   ClusterView,
   ControllerRevision,
   DaemonSet,
@@ -45,6 +47,7 @@ export interface ControlLists {
   controllerRevisions: readonly ControllerRevision[];
   leases: readonly Lease[];
   events: readonly Event[];
+  clusterRoles: readonly ClusterRole[];
   /** Objects of all kinds of which control knows no more than where they are and who owns them. */
   others: readonly ApiObject[];
 }
@@ -69,6 +72,7 @@ const LISTS = {
   controllerRevisions: CONTROLLER_REVISION,
   leases: LEASE,
   events: EVENT,
+  clusterRoles: CLUSTER_ROLE,
 } as const satisfies Partial<Record<keyof ControlView, Kind>>;
 
 const OTHERS = KINDS.filter((kind) => kind !== LAB && !Object.values<Kind>(LISTS).includes(kind));

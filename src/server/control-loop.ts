@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { ApiError } from '../api/error.js';
 import { EVENT, KINDS, LAB, LEASE, type Kind } from '../api/kinds.js';
 import type { ApiObject, Lab, Lease } from '../api/types.js';
+import { reconcileAggregates } from '../control/aggregated-roles.js';
 import { reconcileApiService } from '../control/api-service.js';
 import { reconcileDnsService } from '../control/dns-service.js';
 import { compareCreation } from '../control/order.js';
@@ -85,6 +86,7 @@ export async function startControlLoop(
         ...reconcileDnsService(now),
         ...reconcileServiceAccounts(now),
         ...reconcileRootCa(now, authority),
+        ...reconcileAggregates(now),
       ];
       // Together, so that they are one flush to disk.
       const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));

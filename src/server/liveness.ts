@@ -16,14 +16,17 @@ import { ApiError } from '../api/error.js';
 import { NODE } from '../api/kinds.js';
 import { isReady } from '../api/node.js';
 import { AGENT_ANNOTATION, AGENT_USER, NODE_LOST, type ApiObject, type Node } from '../api/types.js';
+import type { User } from '../api/user.js';
+import { nodeOf } from '../authorization/node-authorizer.js';
+import { MASTERS } from '../authorization/request.js';
 import type { Registry } from './registry/registry.js';
 
 const GRACE_MS = 500;
 const START_MS = 10_000;
 
 export interface Liveness {
-  /** Look at who sends a request. */
-  seen(request: IncomingMessage): void;
+  /** Look at who sends a request. Nobody is taken for the agent of a node but the node's own user, and administrators. */
+  seen(request: IncomingMessage, user: User): void;
   close(): void;
 }
 
@@ -60,11 +63,12 @@ export function watchAgents(registry: Registry, log: Logger): Liveness {
   });
 
   return {
-    seen({ headers, socket }) {
+    seen({ headers, socket }, user) {
       const agent = headers['user-agent'] ?? '';
       if (!agent.startsWith(AGENT_USER) || known.has(socket)) return;
       known.add(socket);
       const name = agent.slice(AGENT_USER.length);
+      if (nodeOf(user) !== name && !user.groups.includes(MASTERS)) return;
       const own = sockets.get(name) ?? new Set();
       sockets.set(name, own.add(socket));
       socket.once('close', () => {

@@ -14,10 +14,12 @@ import {
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { createAccountTokens } from './access/account-tokens.js';
+import { createAuthorizer } from './access/authorizer.js';
 import { createBootstrapTokens } from './access/bootstrap-tokens.js';
 import { createCertificateOwner } from './access/client-certificates.js';
 import { openCredentials } from './access/credentials.js';
-import { createTokenGate, OPEN_GATE } from './access/gate.js';
+import { repairRoles } from './access/default-roles.js';
+import { createTokenGate, OPEN_GATE, type User } from './access/gate.js';
 import { formatKubeconfig } from './access/kubeconfig.js';
 import { createTlsServer } from './access/tls.js';
 import { writeFileWhole } from './access/write-file.js';
@@ -90,6 +92,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     const registry = new Registry(store);
     endings.push(() => registry.close());
     await registry.createStandards();
+    await repairRoles(registry);
+    const authorizer = await createAuthorizer(registry.objects, log, fatal);
+    endings.push(() => authorizer.close());
     const control = await startControlLoop(registry, credentials.authority, log, fatal);
     endings.push(() => control.close());
     const agents = watchAgents(registry, log);
@@ -105,7 +110,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
         );
       return error;
     };
-    const admitted = (request: IncomingMessage): void => agents.seen(request);
+    const admitted = (request: IncomingMessage, user: User): void => agents.seen(request, user);
     const streams = createStreams(registry, log);
     endings.push(() => streams.close());
     const { serveStream } = streams;
@@ -121,16 +126,14 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       certificateOwner: createCertificateOwner(),
       names: tls.names,
     });
-    tls.server.on('request', createHandler({ registry, gate, tokens, admitted, failed, serveStream }));
-    const overTls = serveUpgrades(tls.server, gate, upgrades, failed);
+    const answer = { registry, authorizer, tokens, admitted, failed, serveStream };
+    tls.server.on('request', createHandler({ ...answer, gate }));
+    const overTls = serveUpgrades(tls.server, gate, authorizer, upgrades, failed);
 
     if (socketPath !== undefined) {
-      const http = createHttpServer(
-        HTTP_OPTIONS,
-        createHandler({ registry, gate: OPEN_GATE, tokens, admitted, failed, serveStream }),
-      );
+      const http = createHttpServer(HTTP_OPTIONS, createHandler({ ...answer, gate: OPEN_GATE }));
       const routes = [tlsRoute(tls.server), ...upgrades];
-      const onPath = serveUpgrades(http, OPEN_GATE, routes, failed);
+      const onPath = serveUpgrades(http, OPEN_GATE, authorizer, routes, failed);
       await listenPath(http, socketPath);
       http.on('error', fatal);
       endings.push(() => stop(http, onPath));

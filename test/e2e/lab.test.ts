@@ -97,10 +97,28 @@ t.test('a lab', { skip: needsRoot() }, async (t) => {
     }
     t.equal(statSync(join(run, lab, 'kubeconfig')).mode & 0o777, 0o600);
     // As a client library does it: everything that a pod needs to know lies in its file tree.
-    const asItself =
-      'cd /var/run/secrets/kubernetes.io/serviceaccount && curl -sS -m 10 --cacert ca.crt ' +
-      '-H "Authorization: Bearer $(cat token)" https://kubernetes.default.svc/api/v1/namespaces/$(cat namespace)/pods/peer';
-    t.match(must('exec', 'peer', '--', 'sh', '-c', asItself), /"kind": ?"Pod"/, 'with its own token');
+    const asItself = (path: string): string =>
+      must(
+        ...['exec', 'peer', '--', 'sh', '-c'],
+        'cd /var/run/secrets/kubernetes.io/serviceaccount && curl -sS -m 10 --cacert ca.crt ' +
+          `-H "Authorization: Bearer $(cat token)" https://kubernetes.default.svc${path}`,
+      );
+    const itself = '/api/v1/namespaces/default/pods/peer';
+    t.match(asItself('/version'), /gitVersion/, 'with its own token');
+    t.match(
+      asItself(itself),
+      /pods \\"peer\\" is forbidden: User \\"system:serviceaccount:default:default\\" cannot get resource \\"pods\\"/,
+      'which allows nothing',
+    );
+    const view = {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: { name: 'default-views', namespace: 'default' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+      subjects: [{ kind: 'ServiceAccount', name: 'default', namespace: 'default' }],
+    };
+    feed(JSON.stringify(view), 'apply', '-f', '-');
+    t.match(asItself(itself), /"kind": ?"Pod"/, 'until a role is bound to it');
   });
 
   await t.test('carries ping and HTTP on one host and between two', async (t) => {

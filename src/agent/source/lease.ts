@@ -4,9 +4,9 @@
  */
 import { ApiError } from '../../api/error.js';
 import { LEASE } from '../../api/kinds.js';
+import { LEASE_NAMESPACE } from '../../api/lease.js';
 import type { Lease } from '../../api/types.js';
 import type { Client } from '../../client/client.js';
-import { LEASE_NAMESPACE } from '../../control/node-health.js';
 
 /** As long as kubelets have. */
 const LEASE_SECONDS = 40;

@@ -1,6 +1,6 @@
 /**
  * Who may come in. On the path socket: whoever can open it, for its mode is 0600. Over TLS: who shows a bearer token, or has
- * a certificate that our authority signed. There is no other way, and without roles whoever is in may do everything.
+ * a certificate that our authority signed. There is no other way. What somebody may do who is in, the authorizer says.
  *
  * A web page that a person happens to have open can send requests to 127.0.0.1 too. It cannot read our token, and it
  * cannot help saying where it is from, so a foreign `Origin` is refused, and over TLS a `Host` that is no name of ours

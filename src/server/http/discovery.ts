@@ -115,10 +115,10 @@ function resourceList(group: string, version: string): object | undefined {
         })),
       ];
     }),
-    ...reviews.map(({ plural, singular, kind }) => ({
+    ...reviews.map(({ plural, singular, kind, namespaced = false }) => ({
       name: plural,
       singularName: singular,
-      namespaced: false,
+      namespaced,
       kind,
       verbs: ['create'],
     })),
@@ -176,10 +176,10 @@ function discoverResources(group: string, version: string): object[] {
         verbs,
       })),
     })),
-    ...REVIEWS.filter(isIn(group, version)).map(({ plural, singular, kind }) => ({
+    ...REVIEWS.filter(isIn(group, version)).map(({ plural, singular, kind, namespaced }) => ({
       resource: plural,
       responseKind: { group, version, kind },
-      scope: 'Cluster',
+      scope: namespaced ? 'Namespaced' : 'Cluster',
       singularResource: singular,
       verbs: ['create'],
     })),

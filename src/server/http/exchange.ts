@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { badRequest } from '../../api/error.js';
 import type { AccountTokens } from '../access/account-tokens.js';
-import type { User } from '../access/gate.js';
+import type { Guard } from '../access/guard.js';
 import type { Registry } from '../registry/registry.js';
 import type { Target } from './target.js';
 
@@ -14,8 +14,10 @@ export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
-  readonly user: User;
+  readonly guard: Guard;
   readonly tokens: AccountTokens;
+  /** Whether who asks may make an object of the target's kind and place; a 403 else. */
+  requireCreate(): void;
 }
 
 /** Answers one method at one sort of path. */

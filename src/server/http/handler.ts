@@ -4,9 +4,13 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { ApiError, badRequest, expired, methodNotAllowed, statusOf } from '../../api/error.js';
 import type { AccountTokens } from '../access/account-tokens.js';
-import type { Gate } from '../access/gate.js';
+import type { Authorizer } from '../access/authorizer.js';
+import type { Gate, User } from '../access/gate.js';
+import { createGuard } from '../access/guard.js';
+import { impersonate } from '../access/impersonation.js';
 import type { Registry } from '../registry/registry.js';
 import { CompactedError, StoreError } from '../store/store.js';
+import { accessRequestOf } from './access-request.js';
 import { readObject, sendJson } from './body.js';
 import { discover } from './discovery.js';
 import type { Serve, ServeStream } from './exchange.js';
@@ -31,10 +35,11 @@ const OBJECT: Record<string, Serve | undefined> = { GET: get, PUT: update, PATCH
 export interface HandlerOptions {
   readonly registry: Registry;
   readonly gate: Gate;
+  readonly authorizer: Authorizer;
   readonly tokens: AccountTokens;
   readonly serveStream: ServeStream;
   /** Told of each request that the gate has let in. */
-  admitted(request: IncomingMessage): void;
+  admitted(request: IncomingMessage, user: User): void;
   /** Turns what went wrong with a request into the answer, and keeps a note of it. */
   failed(cause: unknown, request: IncomingMessage): ApiError;
 }
@@ -68,23 +73,27 @@ export function toApiError(cause: unknown): ApiError {
 }
 
 async function handle(
-  { registry, gate, tokens, admitted, serveStream }: HandlerOptions,
+  { registry, gate, authorizer, tokens, admitted, serveStream }: HandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const user = await gate.admit(request);
-  admitted(request);
-  const { pathname, searchParams: query } = parseUrl(request.url ?? '/');
+  const entered = await gate.admit(request);
+  admitted(request, entered);
+  const url = parseUrl(request.url ?? '/');
+  const { pathname, searchParams: query } = url;
+  const user = impersonate(authorizer, request, entered);
+  const method = request.method ?? 'GET';
+  const asked = accessRequestOf(method, url);
+  authorizer.require(user, asked);
   if (HEALTH_PATHS.includes(pathname)) {
     response.writeHead(200, { 'content-type': 'text/plain' });
     response.end('ok');
     return;
   }
-  const method = request.method ?? 'GET';
   const review = method === 'POST' ? parseReview(pathname) : undefined;
   if (review) {
     const body = await readObject(request);
-    return sendJson(response, 201, await answerReview(review, body, { user, tokens }));
+    return sendJson(response, 201, await answerReview(review, body, { user, tokens, authorizer }));
   }
   const target = parseTarget(pathname);
   if (!target) {
@@ -103,7 +112,16 @@ async function handle(
         : OBJECT;
   const serve = served?.[method];
   if (!serve) throw methodNotAllowed();
-  await serve({ registry, target, request, response, query, user, tokens });
+  await serve({
+    registry,
+    target,
+    request,
+    response,
+    query,
+    guard: createGuard(authorizer, user),
+    tokens,
+    requireCreate: () => authorizer.require(user, { ...asked, verb: 'create' }),
+  });
 }
 
 /** @throws ApiError 400 */

@@ -33,10 +33,10 @@ export async function binding(exchange: Exchange): Promise<void> {
  * Delete a pod the way `kubectl drain` does. There are no disruption budgets, so nothing stands against it.
  */
 export async function eviction(exchange: Exchange): Promise<void> {
-  const { registry, target, query, response } = exchange;
+  const { registry, target, query, response, guard } = exchange;
   const body = await requireBody(exchange);
   if (!isMap(body)) throw badRequest('the body must be an Eviction');
   const options = deleteOptions(body['deleteOptions'] ?? {}, query);
-  await registry.remove(target, target.name!, options);
+  await registry.remove(target, target.name!, { ...options, guard: guard.remove });
   sendJson(response, 201, CREATED);
 }

@@ -64,8 +64,9 @@ export async function removeCollection(exchange: Exchange): Promise<void> {
   sendJson(response, 200, renderer.list(gone, { resourceVersion: String(revision) }));
 }
 
-async function readOptions({ request, query }: Exchange): Promise<DeleteOptions> {
-  return deleteOptions((await readObject(request)) ?? queryOptions(query), query);
+async function readOptions({ request, query, guard }: Exchange): Promise<DeleteOptions> {
+  const options = deleteOptions((await readObject(request)) ?? queryOptions(query), query);
+  return { ...options, guard: guard.remove };
 }
 
 function queryOptions(query: URLSearchParams): Record<string, unknown> {

@@ -18,8 +18,7 @@ export interface Target {
 
 /** @returns undefined when there is nothing at this path. @throws ApiError 400 when it is no path at all */
 export function parseTarget(pathname: string): Target | undefined {
-  const parts = pathname.split('/').slice(1).map(decode);
-  if (parts.at(-1) === '') parts.pop();
+  const parts = splitPath(pathname);
   let group = '';
   if (parts[0] === 'apis') group = parts[1] ?? '';
   else if (parts[0] !== 'api') return undefined;
@@ -41,6 +40,13 @@ export function parseTarget(pathname: string): Target | undefined {
   if (kind.namespaced && name !== undefined && namespace === undefined) return undefined;
   if (subresource !== undefined && !kind.subresources.includes(subresource)) return undefined;
   return { kind, version, namespace, name, subresource };
+}
+
+/** The parts of a path. @throws ApiError 400 when it is none */
+export function splitPath(pathname: string): string[] {
+  const parts = pathname.split('/').slice(1).map(decode);
+  if (parts.at(-1) === '') parts.pop();
+  return parts;
 }
 
 function decode(part: string): string {

@@ -5,7 +5,7 @@ import { badRequest, conflict, invalidObject } from '../../api/error.js';
 import { isMap } from '../../api/json.js';
 import { POD } from '../../api/kinds.js';
 import { invalid, type Problem } from '../../api/problem.js';
-import type { Named } from '../access/account-tokens.js';
+import type { Pod } from '../../api/types.js';
 import { sendJson } from './body.js';
 import type { Exchange } from './exchange.js';
 import { requireBody } from './write.js';
@@ -38,10 +38,11 @@ export async function requestToken(exchange: Exchange): Promise<void> {
   if (problems.length > 0)
     throw invalidObject({ group: 'authentication.k8s.io', plural: '', kind: 'TokenRequest' }, name, problems);
   const pod = isMap(bound) ? await boundPod(exchange, bound) : undefined;
+  exchange.guard.token(name, pod);
   const status = tokens.make({
     namespace,
     account: { name, uid: account.metadata.uid! },
-    ...(pod && { pod }),
+    ...(pod && { pod: { name: pod.metadata.name, uid: pod.metadata.uid! } }),
     audiences: audiences as string[],
     expirationSeconds: expirationSeconds as number,
   });
@@ -57,12 +58,13 @@ export async function requestToken(exchange: Exchange): Promise<void> {
 async function boundPod(
   { registry, target: { namespace } }: Exchange,
   { name, uid: asked }: Record<string, unknown>,
-): Promise<Named> {
-  const { metadata } = await registry.get({ kind: POD, namespace }, String(name));
+): Promise<Pod> {
+  const pod = (await registry.get({ kind: POD, namespace }, String(name))) as Pod;
+  const { metadata } = pod;
   const { uid } = metadata;
   if (asked && asked !== uid) {
     const why = `the UID in the bound object reference (${String(asked)}) does not match the UID in record (${uid})`;
     throw conflict(POD, metadata.name, why);
   }
-  return { name: metadata.name, uid: uid! };
+  return pod;
 }

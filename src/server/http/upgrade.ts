@@ -5,7 +5,11 @@
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ApiError, statusOf } from '../../api/error.js';
+import type { Authorizer } from '../access/authorizer.js';
 import type { Gate, User } from '../access/gate.js';
+import { impersonate } from '../access/impersonation.js';
+import { accessRequestOf } from './access-request.js';
+import { parseUrl } from './handler.js';
 
 /** Something that takes over connections. */
 export interface UpgradeRoute {
@@ -29,6 +33,7 @@ export interface Upgrades {
 export function serveUpgrades(
   server: Pick<Server, 'on'>,
   gate: Gate,
+  authorizer: Authorizer,
   routes: readonly UpgradeRoute[],
   failed: (error: unknown, request: IncomingMessage) => ApiError,
 ): Upgrades {
@@ -38,7 +43,7 @@ export function serveUpgrades(
     // A client that is gone is no error of ours.
     socket.on('error', () => socket.destroy());
     socket.once('close', () => open.delete(socket));
-    upgrade(gate, routes, request, socket, head).catch((cause: unknown) => {
+    upgrade(gate, authorizer, routes, request, socket, head).catch((cause: unknown) => {
       refuse(socket, failed(cause, request));
     });
   });
@@ -51,12 +56,15 @@ export function serveUpgrades(
 
 async function upgrade(
   gate: Gate,
+  authorizer: Authorizer,
   routes: readonly UpgradeRoute[],
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
 ): Promise<void> {
-  const user = await gate.admit(request);
+  const entered = await gate.admit(request);
+  const user = impersonate(authorizer, request, entered);
+  authorizer.require(user, accessRequestOf(request.method ?? 'GET', parseUrl(request.url ?? '/')));
   const route = routes.find((one) => one.matches(request));
   if (!route) {
     const wanted = request.headers.upgrade ?? '';

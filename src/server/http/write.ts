@@ -40,7 +40,8 @@ async function apply(exchange: Exchange, { bytes }: Body): Promise<void> {
     throw invalidObject(options, '', [required('fieldManager', 'is required for apply patch')]);
   }
   const { manager: _, ...options } = writeOptions(exchange);
-  const request = { manager, force: isTrue(query.get('force')), subresource: partOf(exchange) };
+  const force = isTrue(query.get('force'));
+  const request = { manager, force, subresource: partOf(exchange), creates: exchange.requireCreate };
   const { object, isNew } = await registry.applyConfiguration(
     target,
     target.name!,
@@ -89,7 +90,7 @@ export async function requireBody({ request }: Exchange): Promise<unknown> {
 }
 
 export function writeOptions(exchange: Exchange): WriteOptions {
-  const { query, response } = exchange;
+  const { query, response, guard } = exchange;
   const manager = managerOf(exchange);
   const fieldValidation = query.get('fieldValidation') || 'Warn';
   if (fieldValidation !== 'Ignore' && fieldValidation !== 'Warn' && fieldValidation !== 'Strict') {
@@ -100,6 +101,7 @@ export function writeOptions(exchange: Exchange): WriteOptions {
     dryRun: isDryRun(query.getAll('dryRun')),
     fieldValidation,
     ...(manager && { manager }),
+    guard: guard.write,
     warn: (text) => {
       warnings.add(`299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, '?'))}`);
       response.setHeader('warning', [...warnings]);

@@ -19,6 +19,8 @@ export interface WriteOptions {
   fieldValidation?: 'Ignore' | 'Warn' | 'Strict';
   /** Who writes, for managedFields; without one the write is not recorded there. */
   manager?: Manager;
+  /** Asked about the object as it would be stored, and as it is; throws to refuse. */
+  guard?(kind: Kind, next: ApiObject, old: ApiObject | undefined): void;
   /** Told of each warning. */
   warn?(text: string): void;
 }

@@ -4,7 +4,7 @@
 import { timestamp } from '../../api/age.js';
 import { conflict, isForbidden } from '../../api/error.js';
 import { clone, equal } from '../../api/json.js';
-import { NAMESPACE, NODE, POD } from '../../api/kinds.js';
+import { NAMESPACE, NODE, POD, type Kind } from '../../api/kinds.js';
 import { isExternalNode } from '../../api/node.js';
 import { isTerminal } from '../../api/pod.js';
 import type { ApiObject, Namespace, Node, Pod } from '../../api/types.js';
@@ -26,6 +26,8 @@ export interface DeleteOptions {
   gracePeriodSeconds?: number;
   propagationPolicy?: PropagationPolicy;
   preconditions?: { uid?: string; resourceVersion?: string };
+  /** Asked about the object; throws to refuse. */
+  guard?(kind: Kind, object: ApiObject): void;
 }
 
 export class Deletion {
@@ -63,6 +65,7 @@ export class Deletion {
       if (kind === NAMESPACE && STANDARD_NAMESPACES.includes(name)) {
         throw isForbidden(kind, name, 'this namespace may not be deleted');
       }
+      options.guard?.(kind, old);
       const compares = [{ key: stored.key, modRevision: stored.modRevision }];
       const grace = await this.#grace(old, options.gracePeriodSeconds);
       const finalizers = finalizersFor(old, options.propagationPolicy);

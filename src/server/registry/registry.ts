@@ -93,6 +93,7 @@ export class Registry {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const compares: Compare[] = [{ key: keyOfObject(kind, asked), modRevision: 0 }];
       if (kind.namespaced) compares.push(await this.#requireNamespace(kind, asked));
+      options.guard?.(kind, asked, undefined);
       if (await this.objects.find(place, metadata.name)) throw alreadyExists(kind, metadata.name);
       const full = await this.#writer.assign(kind, asked, undefined);
       this.#record(kind, undefined, full, options);
@@ -144,6 +145,7 @@ export class Registry {
       const asked = complete(kind, merge(kind, wanted, old, subresource), options);
       const problems = subresource ? [] : (kind.validateUpdate?.(asked, old) ?? []);
       if (problems.length > 0) throw invalidObject(kind, name, problems);
+      options.guard?.(kind, asked, old);
       const next = subresource ? asked : await this.#writer.assign(kind, asked, old);
       this.#record(kind, old, next, options);
       if (equal(next, old)) return old;
@@ -160,14 +162,20 @@ export class Registry {
   /**
    * Server-side apply: bring an object to what a configuration says of it, or make it so.
    *
-   * @param force  take fields from other managers where they have another value
+   * @param force    take fields from other managers where they have another value
+   * @param creates  called before an object is made that was not there; throws to refuse
    * @throws ApiError 409 that names the fields, unless it is forced
    */
   async applyConfiguration(
     place: Place,
     name: string,
     body: unknown,
-    request: { manager: Manager; force: boolean; subresource: ChangedPart | undefined },
+    request: {
+      manager: Manager;
+      force: boolean;
+      subresource: ChangedPart | undefined;
+      creates?(): void;
+    },
     options: WriteOptions = {},
   ): Promise<{ object: ApiObject; isNew: boolean }> {
     const { kind } = place;
@@ -200,6 +208,7 @@ export class Registry {
         if (isThere)
           return { object: await this.modify(place, name, onto, subresource, options), isNew: false };
         if (subresource || resourceVersion) throw notFound(kind, name);
+        request.creates?.();
         const { apiVersion, kind: kindName } = config;
         const blank = { apiVersion, kind: kindName, metadata: { name } };
         return { object: await this.create(place, onto(blank), options), isNew: true };
