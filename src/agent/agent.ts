@@ -7,6 +7,9 @@
  *
  * It starts in steps, some of which have to wait (for the server, for a pod CIDR), and ends in the reverse order.
  * Whatever it waits for, a stop ends it. Pods and their TAPs outlive the agent; all else that it made goes with it.
+ *
+ * What depends on the underlay's NIC is a stage of its own: when the NIC gets another address or name, the stage ends and
+ * begins anew, as in a restart; the API, the link to the server and what is known of the cluster stay.
  */
 import type { RequestListener } from 'node:http';
 import { labSpec } from '../api/defaults.js';
@@ -16,6 +19,7 @@ import { podMtu } from '../compile/compile.js';
 import { nodeAddresses } from '../compile/node-addresses.js';
 import type { Offload } from '../sys/tap.js';
 import { formatIpv4 } from '../wire/address.js';
+import { OVERHEAD } from '../wire/vxlan.js';
 import { createApiRelay } from './api-relay.js';
 import type { Line } from './api/dial.js';
 import { createAgentListener, serveAgentApi } from './api/http.js';
@@ -25,8 +29,12 @@ import { takeLock } from './lock.js';
 import type { Logger } from './log.js';
 import { nodeObject } from './node-object.js';
 import type { NodeFacts } from './node-object.js';
+import { createEndings, Failed, messageOf, oneAtATime, Stopped, watchForEnd } from './life.js';
 import type { AgentParts } from './parts.js';
-import { agentPaths, makeAgentDirs } from './paths.js';
+import { agentPaths, makeAgentDirs, type AgentPaths } from './paths.js';
+import { openEchoes, type Echoes } from './peers/echo.js';
+import { isBad, underlayConditions, underlayEvent } from './peers/peer-news.js';
+import { peersOf, watchPeers } from './peers/peer-watch.js';
 import { hostCapacity, podObjects } from './pod-objects.js';
 import { AccountPods } from './pods/account-pods.js';
 import { resolverFiles } from './pods/pod-dns.js';
@@ -34,7 +42,8 @@ import { preflight } from './preflight.js';
 import type { ClusterSource } from './source/source.js';
 import { ourNode, ourPods, showAgent } from './status.js';
 import type { AgentFacts } from './status.js';
-import { findUnderlay, refuseTakenAddress } from './underlay.js';
+import { watchUnderlay } from './underlay-watch.js';
+import { findUnderlay, refuseTakenAddress, type UnderlayWish } from './underlay.js';
 
 export interface AgentOptions {
   lab: string;
@@ -44,6 +53,8 @@ export interface AgentOptions {
   /** The underlay's NIC, or an address that it reaches; with neither it is found. */
   iface?: string;
   canReach?: string;
+  /** Where the server is, when it is elsewhere: the NIC on the way to it, if none was wished for. */
+  serverAddress?: string;
   offload: Offload;
   /** The longest time that the packet worker looks for packets before it sleeps, in microseconds. */
   spinUs?: number;
@@ -64,14 +75,6 @@ const HEARTBEAT_MS = 10_000;
 /** How often the node's Lease is renewed: a write of few bytes. */
 const LEASE_MS = 5_000;
 
-/** Thrown where the agent waits when it was told to end. */
-class Stopped extends Error {}
-
-/** The packet path, or something else that it cannot do without, can go on no longer. */
-class Failed extends Error {}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 /**
  * Run the agent of a host.
  *
@@ -80,10 +83,25 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
  */
 export const runAgent = async (options: AgentOptions): Promise<number> => {
   const { lab, node, netns, source, parts, log, hasHostRules = true } = options;
-  const facts: AgentFacts = { lab, node, netns, source, phase: 'starting', statuses: new Map() };
+  const facts: AgentFacts = {
+    lab,
+    node,
+    netns,
+    source,
+    phase: 'starting',
+    statuses: new Map(),
+    ways: new Map(),
+  };
   const capacity = hostCapacity();
   const ending = watchForEnd(options.stop);
   const endings = createEndings(log);
+  /** Of what depends on the underlay. */
+  const stage = createEndings(log);
+  let wish: UnderlayWish = {
+    iface: options.iface,
+    canReach: options.canReach,
+    server: options.serverAddress,
+  };
 
   /** The first answer that is not undefined, from the view in hand or a later one. */
   const lookers = new Set<() => void>();
@@ -155,6 +173,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
         podCidr: facts.podCidr,
         capacity,
         notReady,
+        underlay: facts.conditions,
         dns: hasHostRules ? facts.dns && { problem: facts.dns.problem() } : { problem: WITHOUT_RULES },
         now,
       }),
@@ -164,22 +183,10 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
   /** Settle which NIC and which pod CIDR are ours, and tell everybody. */
   const join = async (): Promise<{ underlay: NonNullable<AgentFacts['underlay']>; podCidr: string }> => {
     const view = await fromView('the first objects', () => facts.view);
-    const underlay = await findUnderlay(
-      {
-        iface: options.iface,
-        canReach: options.canReach,
-        address: source.saysAddresses ? nodeAddress(ourNode(facts) ?? NOBODY) : undefined,
-      },
-      netns,
-    );
+    if (source.saysAddresses) wish = { ...wish, address: nodeAddress(ourNode(facts) ?? NOBODY) };
+    const underlay = await findUnderlay(wish, netns);
     log.info(underlay, `The underlay is ${underlay.nic} with ${underlay.address}: ${underlay.why}`);
     refuseTakenAddress(node, underlay, view.nodes);
-    const { mtu } = labSpec(view.lab).underlay;
-    if (underlay.mtu < mtu)
-      log.warn(
-        `${underlay.nic} has an MTU of ${underlay.mtu}, the lab counts on ${mtu}: large packets will be lost`,
-      );
-
     facts.underlay = underlay;
     const starting = { reason: NODE_STARTING, message: 'The agent starts' };
     reportNode(starting);
@@ -192,25 +199,69 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     return { underlay, podCidr };
   };
 
+  /** What was found out about the underlay; what is new of it is told at once, by the node and by an event. */
+  const tellConditions = (): void => {
+    if (!facts.underlay || !facts.view) return;
+    const { nic, mtu } = facts.underlay;
+    const next = underlayConditions(
+      { nic, mtu, away: facts.underlayProblem, expected: labSpec(facts.view.lab).underlay.mtu, lab },
+      facts.ways,
+    );
+    const before = facts.conditions;
+    facts.conditions = next;
+    const news = next.filter((one) => before?.find(({ type }) => type === one.type)?.message !== one.message);
+    for (const one of news) {
+      const was = before?.find(({ type }) => type === one.type);
+      if (!isBad(one) && (!was || !isBad(was))) continue;
+      if (isBad(one)) log.warn({ condition: one.type }, one.message);
+      else log.info({ condition: one.type }, one.message);
+      source.reportEvent(underlayEvent(node, one, Date.now()));
+    }
+    if (news.length > 0 && facts.phase === 'running') reportNode();
+  };
+
+  /** Look now and then whether the peers can be reached. */
+  const watchWays = (port: number, mtu: number): void => {
+    let echoes: Echoes;
+    try {
+      echoes = openEchoes(netns, process.pid & 0xffff);
+    } catch (error) {
+      log.warn({ err: error }, 'Cannot ask peers whether they are there');
+      return;
+    }
+    const watch = watchPeers({
+      echoes,
+      port,
+      podMtu: mtu,
+      overhead: OVERHEAD,
+      peers: () => peersOf(node, facts.view?.nodes ?? []),
+      told(ways) {
+        facts.ways = ways;
+        tellConditions();
+      },
+    });
+    stage.add('the watch over the peers', () => watch.close());
+  };
+
   /** What pods find at the gateway address: the API, and cluster DNS. */
   const serveGateway = async (address: number): Promise<void> => {
     if (source.connectToApi) {
       const connect = source.connectToApi.bind(source);
       const relay = createApiRelay({ netns, address, connect, log });
-      endings.add('the API relay', () => relay.close());
+      stage.add('the API relay', () => relay.close());
       relay.sync();
       facts.apiRelay = relay;
     }
     const dns = createAgentDns({ netns, address, relay: options.dnsRelay, log: log.child({ part: 'dns' }) });
-    endings.add('DNS', () => dns.close());
+    stage.add('DNS', () => dns.close());
     await dns.sync(facts.view!);
     facts.dns = dns;
   };
 
-  const start = async (): Promise<void> => {
+  /** What there is one of as long as the agent lives. */
+  const begin = async (paths: AgentPaths): Promise<void> => {
     const [problem] = preflight({ netns });
     if (problem !== undefined) throw new Error(problem);
-    const paths = agentPaths(lab, node);
     makeAgentDirs(paths);
     const lock = await takeLock(paths.dir, paths.pid, `node "${node}" of lab "${lab}"`);
     endings.add('the lock', () => lock.release());
@@ -224,6 +275,10 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     facts.waitsFor = source.name;
     endings.add('the source', () => source.close());
     await ending.orEnd(source.start(onView));
+  };
+
+  /** Forward packets over the underlay as it is now. @returns what resolves, with the reason, when it is another */
+  const forward = async (paths: AgentPaths): Promise<{ moved: Promise<string> }> => {
     const { underlay, podCidr } = await join();
     const addresses = nodeAddresses(podCidr);
     if (!addresses)
@@ -244,7 +299,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       fatal: ending.fail,
     });
     facts.path = path;
-    endings.add('the packet path', () => path.close());
+    stage.add('the packet path', () => path.close());
 
     const runtime = parts.createPodRuntime({
       lab,
@@ -275,7 +330,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       log: log.child({ part: 'pods' }),
     });
     facts.runtime = runtime;
-    endings.add('the pods', () => runtime.close());
+    stage.add('the pods', () => runtime.close());
     // The pods first: after a restart their connections wait.
     const published = publish();
     const hostSide = await openHostSide({
@@ -291,12 +346,35 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       inject: path.inject && ((frame) => path.inject?.(frame)),
       log,
     });
-    endings.add('host state', () => hostSide.close());
+    stage.add('host state', () => hostSide.close());
     await hostSide.sync(facts.view!);
     facts.hostSide = hostSide;
     await ending.orEnd(published);
     if (hasHostRules) await serveGateway(addresses.gateway);
     else log.warn(WITHOUT_RULES);
+
+    if (hasHostRules) watchWays(spec.backend.port, mtu);
+    const moved = new Promise<string>((resolve) => {
+      const watch = watchUnderlay({
+        underlay,
+        wish,
+        netns,
+        moved(why, next) {
+          wish = next;
+          resolve(why);
+        },
+        mtuChanged(next) {
+          facts.underlay = { ...underlay, mtu: next };
+          tellConditions();
+        },
+        away(problem) {
+          facts.underlayProblem = problem;
+          tellConditions();
+        },
+      });
+      stage.add('the watch over the NIC', () => watch.close());
+    });
+    tellConditions();
 
     facts.phase = 'running';
     reportNode();
@@ -306,20 +384,35 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
       if (facts.view) void syncDns(facts.view); // a port that was taken may be free now
       reportNode();
     }, HEARTBEAT_MS);
-    endings.add('the heartbeat', () => {
+    stage.add('the heartbeat', () => {
       clearInterval(renewal);
       clearInterval(heartbeat);
-      reportNode({
-        reason: 'AgentStopped',
-        message: 'The agent was stopped: nothing forwards the packets of this node',
-      });
+      if (facts.phase === 'stopping')
+        reportNode({
+          reason: 'AgentStopped',
+          message: 'The agent was stopped: nothing forwards the packets of this node',
+        });
     });
     log.info({ podCidr, mtu }, 'The agent runs');
+    return { moved };
+  };
+
+  /** End what depends on the underlay; pods go on, and no view is put into force meanwhile. */
+  const endStage = async (): Promise<void> => {
+    facts.path = facts.runtime = facts.hostSide = facts.apiRelay = facts.dns = undefined;
+    await stage.run();
   };
 
   try {
-    await start();
-    return await ending.orEnd(new Promise<never>(() => undefined));
+    const paths = agentPaths(lab, node);
+    await begin(paths);
+    for (;;) {
+      const { moved } = await forward(paths);
+      const why = await ending.orEnd(moved);
+      log.warn(`${why}: the tunnels follow`);
+      facts.phase = 'starting';
+      await endStage();
+    }
   } catch (error) {
     if (error instanceof Stopped) {
       log.info('The agent ends; its pods go on');
@@ -330,60 +423,10 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     return 1;
   } finally {
     facts.phase = 'stopping';
+    await endStage();
     await endings.run();
   }
 };
 
 /** A node of which nothing is known. */
 const NOBODY = { apiVersion: 'v1', kind: 'Node', metadata: { name: '' } };
-
-/** Two ways to end: told to, and unable to go on. */
-const watchForEnd = (
-  stop: AbortSignal,
-): { orEnd<T>(work: Promise<T>): Promise<T>; fail(reason: string): void } => {
-  let end: (why: Error) => void = () => undefined;
-  const ended = new Promise<never>((_resolve, reject) => (end = reject));
-  ended.catch(() => undefined); // whoever waits hears of it
-  if (stop.aborted) end(new Stopped());
-  stop.addEventListener('abort', () => end(new Stopped()), { once: true });
-  return {
-    orEnd: (work) => Promise.race([ended, work]),
-    fail: (reason) => end(new Failed(reason)),
-  };
-};
-
-/** What ends what was begun: last begun, first ended; one that fails does not keep the others. */
-const createEndings = (
-  log: Logger,
-): { add(what: string, end: () => unknown): void; run(): Promise<void> } => {
-  const list: { what: string; end: () => unknown }[] = [];
-  return {
-    add: (what, end) => void list.push({ what, end }),
-    async run() {
-      for (const { what, end } of list.reverse())
-        try {
-          await end();
-        } catch (error) {
-          log.error({ err: error }, `Cannot end ${what}: ${messageOf(error)}`);
-        }
-    },
-  };
-};
-
-/** Calls that come while `work` is under way lead to one more turn of it; all resolve when there is none left to do. */
-const oneAtATime = (work: () => Promise<void>): (() => Promise<void>) => {
-  let running: Promise<void> | undefined;
-  let isWanted = false;
-  const turns = async (): Promise<void> => {
-    while (isWanted) {
-      isWanted = false;
-      await work();
-    }
-    running = undefined;
-  };
-  return () => {
-    isWanted = true;
-    running ??= turns();
-    return running;
-  };
-};

@@ -6,6 +6,7 @@ import { ipJsonAsync, ipJsonBatchAsync, readSysctl } from '../sys/iproute2.js';
 
 /** A link with its addresses, as `ip -j address show` prints it. */
 export interface LinkJson {
+  ifindex: number;
   ifname: string;
   address?: string;
   mtu: number;

@@ -51,6 +51,8 @@ export interface NodeFacts {
   capacity?: Readonly<Record<string, string>>;
   /** Whether DNS queries are answered here; why not, when they are not; undefined before it was tried. */
   dns?: { problem: string | undefined };
+  /** What is known of the underlay: conditions without their times. */
+  underlay?: readonly { type: string; status: 'True' | 'False'; reason: string; message: string }[];
   /** The current time, RFC 3339. */
   now: string;
 }
@@ -110,6 +112,7 @@ export const nodeObject = (facts: NodeFacts): Node => {
     message,
     ...times,
   }));
+  const underlay = (facts.underlay ?? []).map((condition): Condition => ({ ...condition, ...times }));
   const dns = facts.dns ? [dnsCondition(facts.dns.problem, facts.now)] : [];
   return {
     apiVersion: 'v1',
@@ -129,7 +132,7 @@ export const nodeObject = (facts: NodeFacts): Node => {
         { type: 'Hostname', address: facts.name },
       ],
       ...(facts.capacity && { capacity: { ...facts.capacity }, allocatable: { ...facts.capacity } }),
-      conditions: [...pressures, ...dns, ready],
+      conditions: [...pressures, ...underlay, ...dns, ready],
       nodeInfo: {
         machineID: readLine('/etc/machine-id'),
         bootID: readLine('/proc/sys/kernel/random/boot_id'),

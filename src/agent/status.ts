@@ -10,6 +10,8 @@ import type { Shown } from './api/http.js';
 import type { AgentDns } from './dns/agent-dns.js';
 import type { HostSide, HostSideStatus } from './host-side.js';
 import type { PacketPath } from './parts.js';
+import type { Way } from './peers/peer-watch.js';
+import { isBad, type UnderlayCondition } from './peers/peer-news.js';
 import type { PodRuntime } from './pods/runtime.js';
 import { uidOf } from './pods/state.js';
 import type { ClusterSource } from './source/source.js';
@@ -30,6 +32,12 @@ export interface AgentFacts {
   /** Why the newest view is not in force. */
   viewProblem?: string;
   underlay?: Underlay;
+  /** Why its NIC carries nothing, when it does not. */
+  underlayProblem?: string;
+  /** The ways to the peers, as they were found last. */
+  ways: ReadonlyMap<string, Way>;
+  /** What was found out about the underlay. */
+  conditions?: readonly UnderlayCondition[];
   podCidr?: string;
   path?: PacketPath;
   runtime?: PodRuntime;
@@ -93,6 +101,7 @@ const podRow = (pod: Pod, status: PodStatus | undefined): PodRow => ({
 const problemsOf = (facts: AgentFacts): string[] => [
   ...facts.source.problems(),
   ...(facts.viewProblem === undefined ? [] : [facts.viewProblem]),
+  ...(facts.conditions ?? []).filter(isBad).map(({ message }) => message),
   ...(facts.path?.status().problems ?? []),
   ...(facts.hostSide?.problems() ?? []),
   ...(facts.apiRelay?.problems() ?? []),

@@ -1,11 +1,11 @@
 /**
  * Which NIC carries the tunnels: named, or the one on the way to a given address, or the one with the address that
- * the node's object has, or the one of the default route. The answer says why, since a wrong one (Vagrant's NAT
+ * the node's object has, or the one on the way to the server, or the one of the default route. The answer says why, since a wrong one (Vagrant's NAT
  * interface, the same address in every VM) is the most common reason for a network that does not work.
  */
 import { ipJsonAsync } from '../sys/iproute2.js';
 import { nodeAddress } from '../api/node.js';
-import type { Node } from '../api/types.js';
+import { NODE_STARTING, type Node } from '../api/types.js';
 import type { LinkJson, RouteJson } from './host-snapshot.js';
 import { HOST_PORT } from './host-items.js';
 
@@ -25,9 +25,12 @@ export interface UnderlayWish {
   canReach?: string;
   /** The address that peers know of this node. */
   address?: string;
+  /** Where the server is, an address: the NIC on the way to it is better than the one of the default route. */
+  server?: string;
 }
 
-const addressesOf = (link: LinkJson): string[] =>
+/** The IPv4 addresses of a NIC by which others reach it. */
+export const addressesOf = (link: LinkJson): string[] =>
   link.addr_info
     .filter((info) => info.family === 'inet' && info.scope === 'global')
     .map((info) => info.local);
@@ -64,6 +67,15 @@ export const findUnderlay = async (wish: UnderlayWish, netns?: string): Promise<
 
   if (wish.iface !== undefined) return take(wish.iface, undefined, 'it was named by --iface');
 
+  /** The NIC on a way, and our address there. What is on this host itself is reached by `lo`: meant is who has the address. */
+  const endOf = (
+    way: RouteJson | undefined,
+    target: string,
+  ): { nic: string | undefined; source?: string } => {
+    const own = links.find((link) => way?.dev === 'lo' && addressesOf(link).includes(target));
+    return own ? { nic: own.ifname, source: target } : { nic: way?.dev, source: way?.prefsrc };
+  };
+
   if (wish.canReach !== undefined) {
     const [way] = await ipJsonAsync<RouteJson[]>(['route', 'get', wish.canReach], { netns }).catch(
       (error: Error) => {
@@ -72,7 +84,8 @@ export const findUnderlay = async (wish: UnderlayWish, netns?: string): Promise<
         );
       },
     );
-    return take(way?.dev, way?.prefsrc, `it reaches ${wish.canReach}`);
+    const { nic, source } = endOf(way, wish.canReach);
+    return take(nic, source, `it reaches ${wish.canReach}`);
   }
 
   const { address } = wish;
@@ -85,6 +98,13 @@ export const findUnderlay = async (wish: UnderlayWish, netns?: string): Promise<
     return take(link.ifname, address, `it has the node's address ${address}`);
   }
 
+  if (wish.server !== undefined) {
+    const [way] = await ipJsonAsync<RouteJson[]>(['route', 'get', wish.server], { netns }).catch(() => []);
+    const { nic, source } = endOf(way, wish.server);
+    if (links.some((link) => link.ifname === nic && addressesOf(link).length > 0))
+      return take(nic, source, `it is on the way to the server at ${wish.server}`);
+  }
+
   const defaults = await ipJsonAsync<RouteJson[]>(['-4', 'route', 'show', 'default'], { netns });
   const [best] = defaults.sort((a, b) => (a.metric ?? 0) - (b.metric ?? 0));
   if (!best?.dev)
@@ -94,10 +114,17 @@ export const findUnderlay = async (wish: UnderlayWish, netns?: string): Promise<
   return take(best.dev, best.prefsrc, 'it has the default route');
 };
 
-/** Whether a node counts as alive: all do but those whose Ready condition says otherwise. */
-const isAlive = (node: Node): boolean => {
+/**
+ * Whether a node counts as alive: all do but those whose Ready condition says otherwise. Of two that start together the one
+ * whose name comes first does.
+ */
+const isAlive = (node: Node, ours: string): boolean => {
   const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
-  return ready === undefined || ready.status === 'True';
+  return (
+    ready === undefined ||
+    ready.status === 'True' ||
+    (ready.reason === NODE_STARTING && node.metadata.name < ours)
+  );
 };
 
 /**
@@ -105,7 +132,7 @@ const isAlive = (node: Node): boolean => {
  */
 export const refuseTakenAddress = (name: string, underlay: Underlay, nodes: readonly Node[]): void => {
   const other = nodes.find(
-    (node) => node.metadata.name !== name && isAlive(node) && nodeAddress(node) === underlay.address,
+    (node) => node.metadata.name !== name && isAlive(node, name) && nodeAddress(node) === underlay.address,
   );
   if (other)
     throw new Error(

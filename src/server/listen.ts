@@ -4,7 +4,7 @@
 import { lstatSync, readFileSync, unlinkSync } from 'node:fs';
 import { connect, isIPv6, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
-import { writeFileWhole } from './access/write-file.js';
+import { writeFileWhole } from '../client/write-file.js';
 
 /** A TCP address to listen on. */
 export interface ListenAddress {

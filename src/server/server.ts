@@ -22,7 +22,7 @@ import { repairRoles } from './access/default-roles.js';
 import { createTokenGate, OPEN_GATE, type User } from './access/gate.js';
 import { formatKubeconfig } from './access/kubeconfig.js';
 import { createTlsServer } from './access/tls.js';
-import { writeFileWhole } from './access/write-file.js';
+import { writeFileWhole } from '../client/write-file.js';
 import { startControlLoop } from './control-loop.js';
 import { createHandler, toApiError } from './http/handler.js';
 import { tlsRoute } from './http/tls-upgrade.js';

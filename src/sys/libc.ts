@@ -24,6 +24,9 @@ export const socket = libc.func('int socket(int family, int type, int protocol)'
 export const bind = libc.func('int bind(int fd, int64 address, int length)');
 export const getsockname = libc.func('int getsockname(int fd, int64 address, int64 length)');
 export const setsockopt = libc.func('int setsockopt(int fd, int level, int option, int64 value, int length)');
+export const sendto = libc.func(
+  'int64 sendto(int fd, int64 buffer, int64 length, int flags, int64 address, int addressLength)',
+);
 export const sendmmsg = libc.func('int sendmmsg(int fd, int64 messages, int count, int flags)');
 export const recvmmsg = libc.func(
   'int recvmmsg(int fd, int64 messages, int count, int flags, int64 timeout)',

@@ -34,6 +34,21 @@ t.test('choosing the NIC of the underlay', { skip: needsRoot() }, async (t) => {
     t.same(await find({}), { nic: 'eth0', address: '10.0.2.15', mtu: 1500, why });
   });
 
+  t.test(
+    'the way to a server is better than the default route, and this host itself is no way',
+    async (t) => {
+      const server = '192.0.2.99';
+      t.match(await find({ server }), { nic: 'eth1', why: 'it is on the way to the server at 192.0.2.99' });
+      t.match(
+        await find({ server: '192.0.2.8' }),
+        { nic: 'eth1', address: '192.0.2.8' },
+        'it is on this host',
+      );
+      t.match(await find({ server: '127.0.0.1' }), { nic: 'eth0', why: 'it has the default route' });
+      t.match(await find({ server, iface: 'eth0' }), { nic: 'eth0' }, 'a name is better still');
+    },
+  );
+
   t.test('a name wins', async (t) => {
     t.same(await find({ iface: 'eth1' }), {
       nic: 'eth1',
@@ -74,13 +89,13 @@ t.test('choosing the NIC of the underlay', { skip: needsRoot() }, async (t) => {
 });
 
 t.test('an address that another live node has is refused', async (t) => {
-  const node = (name: string, address: string, ready?: 'True' | 'False'): Node => ({
+  const node = (name: string, address: string, ready?: 'True' | 'False', reason?: string): Node => ({
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name },
     status: {
       addresses: [{ type: 'InternalIP', address }],
-      conditions: ready && [{ type: 'Ready', status: ready }],
+      conditions: ready && [{ type: 'Ready', status: ready, reason }],
     },
   });
   const underlay = { nic: 'eth0', address: '10.0.2.15', mtu: 1500, why: 'it has the default route' };
@@ -93,5 +108,10 @@ t.test('an address that another live node has is refused', async (t) => {
     'one that never said how it is',
   );
   refuseTakenAddress('b', underlay, [node('a', '10.0.2.15', 'False')]);
+  t.throws(
+    () => refuseTakenAddress('b', underlay, [node('a', '10.0.2.15', 'False', 'AgentStarting')]),
+    'one that starts together with us',
+  );
+  refuseTakenAddress('a', underlay, [node('b', '10.0.2.15', 'False', 'AgentStarting')]);
   refuseTakenAddress('b', underlay, [node('a', '10.0.2.16', 'True'), node('b', '10.0.2.15', 'True')]);
 });

@@ -15,7 +15,7 @@ import {
   type Certificate,
   type ClientCertificateOptions,
 } from './certificate.js';
-import { writeFileWhole } from './write-file.js';
+import { writeFileWhole } from '../../client/write-file.js';
 
 export interface Credentials {
   /** Certificate of the authority, PEM: what clients trust. */
