@@ -21,7 +21,10 @@ export class Agenda {
   /** Names that shall look random come from it. */
   readonly seed: number;
   readonly #drafts = new Map<string, Draft>();
+  /** Kinds of objects of which something was decided. */
+  readonly #kinds = new Set<string>();
   #again = Infinity;
+  #decisions = 0;
 
   constructor(now: number, seed: number) {
     this.now = now;
@@ -77,6 +80,21 @@ export class Agenda {
     for (const { type, object, notes = [] } of changes) this.#put(type, object, notes);
   }
 
+  /** Whether anything was decided of an object of this kind. */
+  hasDecidedOn(kind: string): boolean {
+    return this.#kinds.has(kind);
+  }
+
+  /** What a part of a run comes to: whether it decided anything, and when it wants to be asked again. */
+  observe(run: () => void): { hasDecided: boolean; again: number } {
+    const [decisions, again] = [this.#decisions, this.#again];
+    this.#again = Infinity;
+    run();
+    const mine = this.#again;
+    this.#again = Math.min(again, mine);
+    return { hasDecided: this.#decisions > decisions, again: mine };
+  }
+
   /** Look again at this time even when nothing changes. @param at  milliseconds since 1970 */
   lookAgain(at: number): void {
     this.#again = Math.min(this.#again, Math.max(at, this.now + 1));
@@ -95,6 +113,8 @@ export class Agenda {
 
   #put(type: Change['type'], object: ApiObject, notes: readonly Note[]): void {
     const id = idOf(object);
+    this.#decisions++;
+    this.#kinds.add(object.kind);
     const before = this.#drafts.get(id);
     if (before && RANK[before.type] > RANK[type]) return;
     this.#drafts.set(id, { type, object, notes: [...(before?.notes ?? []), ...notes] });

@@ -9,18 +9,23 @@ import type { ClusterView } from '../api/types.js';
 import type { Change } from './change.js';
 import { reconcileGatewayService } from './gateway-service.js';
 import { API_OFFSET } from './service-allocation.js';
+import type { ServiceLookup } from './service-index.js';
 
 /** Where agents listen on their gateway address. */
 export const API_PORT = 6443;
 
 /** Bring `default/kubernetes`, its slice and its Endpoints to what they should be. @param view  of a server */
-export const reconcileApiService = (view: ClusterView): Change[] =>
-  reconcileGatewayService(view, {
-    namespace: 'default',
-    name: 'kubernetes',
-    labels: { component: 'apiserver', provider: 'kubernetes' },
-    offset: API_OFFSET,
-    ports: [{ name: 'https', protocol: 'TCP', port: 443, targetPort: API_PORT }],
-    isServedBy: isReady,
-    isNear: false,
-  });
+export const reconcileApiService = (view: ClusterView, lookup?: ServiceLookup): Change[] =>
+  reconcileGatewayService(
+    view,
+    {
+      namespace: 'default',
+      name: 'kubernetes',
+      labels: { component: 'apiserver', provider: 'kubernetes' },
+      offset: API_OFFSET,
+      ports: [{ name: 'https', protocol: 'TCP', port: 443, targetPort: API_PORT }],
+      isServedBy: isReady,
+      isNear: false,
+    },
+    lookup,
+  );

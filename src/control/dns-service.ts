@@ -10,6 +10,7 @@ import { DNS_CONDITION, type ClusterView, type Lab, type Node } from '../api/typ
 import type { Change } from './change.js';
 import { reconcileGatewayService, serviceAddress } from './gateway-service.js';
 import { DNS_OFFSET } from './service-allocation.js';
+import type { ServiceLookup } from './service-index.js';
 
 /** Where agents serve metrics on their gateway address. */
 export const DNS_METRICS_PORT = 9153;
@@ -25,22 +26,30 @@ const saysItServes = ({ status }: Node): boolean =>
  *
  * @param assumesServed  take every node for one that serves: objects from files say nothing of what agents do
  */
-export const reconcileDnsService = (view: ClusterView, assumesServed = false): Change[] =>
-  reconcileGatewayService(view, {
-    namespace: 'kube-system',
-    name: 'kube-dns',
-    // What dashboards and manifests for real clusters look for.
-    labels: {
-      'k8s-app': 'kube-dns',
-      'kubernetes.io/cluster-service': 'true',
-      'kubernetes.io/name': 'CoreDNS',
+export const reconcileDnsService = (
+  view: ClusterView,
+  assumesServed = false,
+  lookup?: ServiceLookup,
+): Change[] =>
+  reconcileGatewayService(
+    view,
+    {
+      namespace: 'kube-system',
+      name: 'kube-dns',
+      // What dashboards and manifests for real clusters look for.
+      labels: {
+        'k8s-app': 'kube-dns',
+        'kubernetes.io/cluster-service': 'true',
+        'kubernetes.io/name': 'CoreDNS',
+      },
+      offset: DNS_OFFSET,
+      ports: [
+        { name: 'dns', protocol: 'UDP', port: 53, targetPort: 53 },
+        { name: 'dns-tcp', protocol: 'TCP', port: 53, targetPort: 53 },
+        { name: 'metrics', protocol: 'TCP', port: DNS_METRICS_PORT, targetPort: DNS_METRICS_PORT },
+      ],
+      isServedBy: (node) => assumesServed || (isReady(node) && saysItServes(node)),
+      isNear: true,
     },
-    offset: DNS_OFFSET,
-    ports: [
-      { name: 'dns', protocol: 'UDP', port: 53, targetPort: 53 },
-      { name: 'dns-tcp', protocol: 'TCP', port: 53, targetPort: 53 },
-      { name: 'metrics', protocol: 'TCP', port: DNS_METRICS_PORT, targetPort: DNS_METRICS_PORT },
-    ],
-    isServedBy: (node) => assumesServed || (isReady(node) && saysItServes(node)),
-    isNear: true,
-  });
+    lookup,
+  );

@@ -3,6 +3,7 @@
  */
 import { timestamp } from '../api/age.js';
 import { DEFAULT_NAMESPACE } from '../api/defaults.js';
+import { TrackedObjects } from '../api/tracked-objects.js';
 import type { ApiObject, Event } from '../api/types.js';
 import type { Agenda } from './agenda.js';
 import type { Note } from './change.js';
@@ -66,11 +67,29 @@ function endOf(event: Event): number {
   return end;
 }
 
-/** Take away events of long ago. */
-export function forgetEvents(events: readonly Event[], agenda: Agenda): void {
-  for (const event of events) {
-    const end = endOf(event);
-    if (end <= agenda.now) agenda.remove(event);
-    else agenda.lookAgain(end);
+/** When the first of many events may go. */
+export class EventEnds {
+  readonly #tracked = new TrackedObjects<Event>();
+  /** None ends before, in milliseconds since 1970. */
+  #first = Infinity;
+
+  /** @returns the events that may have ended by now: none, or, when there may be one, all */
+  sync(events: readonly Event[], now: number): readonly Event[] {
+    this.#tracked.sync(events, (event, by) => {
+      if (by > 0) this.#first = Math.min(this.#first, endOf(event));
+    });
+    if (this.#first > now) return [];
+    this.#first = events.reduce((first, event) => Math.min(first, endOf(event)), Infinity);
+    return events;
   }
+
+  get first(): number {
+    return this.#first;
+  }
+}
+
+/** Take away events of long ago. */
+export function forgetEvents(events: readonly Event[], agenda: Agenda, ends: EventEnds): void {
+  for (const event of ends.sync(events, agenda.now)) if (endOf(event) <= agenda.now) agenda.remove(event);
+  agenda.lookAgain(ends.first);
 }

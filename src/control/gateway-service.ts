@@ -22,6 +22,7 @@ import { cidrLast, formatIpv4, parseCidr } from '../wire/address.js';
 import type { Change } from './change.js';
 import { SKIP_MIRROR } from './endpoints.js';
 import { compareNatural } from './order.js';
+import type { ServiceLookup } from './service-index.js';
 
 export interface GatewayPort {
   readonly name: string;
@@ -50,8 +51,16 @@ export function serviceAddress(lab: Lab, offset: number): string | undefined {
   return range && offset < cidrLast(range) - range.base ? formatIpv4((range.base + offset) | 0) : undefined;
 }
 
-/** Bring the Service, its slice and its Endpoints to what they should be. */
-export function reconcileGatewayService(view: ClusterView, wanted: GatewayService): Change[] {
+/**
+ * Bring the Service, its slice and its Endpoints to what they should be.
+ *
+ * @param lookup  of the same view
+ */
+export function reconcileGatewayService(
+  view: ClusterView,
+  wanted: GatewayService,
+  lookup: ServiceLookup = lookupIn(view),
+): Change[] {
   const { namespace, name } = wanted;
   const clusterIP = serviceAddress(view.lab, wanted.offset);
   const isThere = view.namespaces.some(
@@ -59,16 +68,14 @@ export function reconcileGatewayService(view: ClusterView, wanted: GatewayServic
   );
   if (clusterIP === undefined || !isThere) return [];
   const key = `${namespace}/${name}`;
-  const service = view.services.find((object) => keyOf(object) === key);
+  const service = lookup.service(key);
   // It was made before the Lab came, with another serviceCIDR.
   if (service && service.spec.clusterIP !== clusterIP) return [{ type: 'remove', object: service }];
   const changes: Change[] = service ? [] : [{ type: 'create', object: serviceOf(wanted, clusterIP) }];
   const endpoints = gateways(view, wanted);
-  const slice = view.endpointSlices.find((object) => keyOf(object) === key);
-  const old = view.endpoints.find((object) => keyOf(object) === key);
   for (const [have, next] of [
-    [slice, sliceOf(wanted, endpoints)],
-    [old, endpointsOf(wanted, endpoints)],
+    [lookup.slice(key), sliceOf(wanted, endpoints)],
+    [lookup.endpoints(key), endpointsOf(wanted, endpoints)],
   ] as const) {
     if (!have) changes.push({ type: 'create', object: next });
     else if (!isSame(have, next))
@@ -78,6 +85,14 @@ export function reconcileGatewayService(view: ClusterView, wanted: GatewayServic
       });
   }
   return changes;
+}
+
+function lookupIn({ services, endpointSlices, endpoints }: ClusterView): ServiceLookup {
+  const findIn =
+    <T extends ApiObject>(list: readonly T[]) =>
+    (key: string): T | undefined =>
+      list.find((object) => keyOf(object) === key);
+  return { service: findIn(services), slice: findIn(endpointSlices), endpoints: findIn(endpoints) };
 }
 
 const isSame = (have: ApiObject, wanted: ApiObject): boolean =>

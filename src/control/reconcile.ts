@@ -8,7 +8,7 @@
 import { withDefaults } from '../api/defaults.js';
 import { isExternalName } from '../api/service-type.js';
 import { keyOf, SERVICE_NAME } from '../api/types.js';
-import type { ApiObject, ClusterView } from '../api/types.js';
+import type { ApiObject, ClusterView, Pod } from '../api/types.js';
 import { Agenda } from './agenda.js';
 import { forgetTokens } from './bootstrap-tokens.js';
 import type { Change } from './change.js';
@@ -20,8 +20,9 @@ import { nodeLeases, reconcileNodePods, withHealth } from './node-health.js';
 import { wantedNode } from './nodes.js';
 import { assignPodCidrs } from './pod-cidrs.js';
 import { reconcilePods } from './pods.js';
+import { ControlMemo } from './memo.js';
 import { reconcileServices, type ServiceOptions } from './services.js';
-import { objectsOf, type ControlView } from './view.js';
+import { listsOf, type ControlView } from './view.js';
 import { reconcileWorkloads } from './workloads.js';
 
 export type { Change } from './change.js';
@@ -43,6 +44,7 @@ export interface Decision {
  * @param now   milliseconds since 1970
  * @param seed  for names that shall look random: another one for every state of the objects
  * @param services  how to take what is not known of endpoints
+ * @param memo  for who runs again and again on objects that mostly stay the same
  * @returns     what to do; the view is unchanged
  */
 export function decide(
@@ -50,6 +52,7 @@ export function decide(
   now: number,
   seed: number,
   services: ServiceOptions = FROM_REPORTS,
+  memo = new ControlMemo(),
 ): Decision {
   const agenda = new Agenda(now, seed);
   const cidrs = assignPodCidrs(view.lab, view.nodes);
@@ -61,18 +64,29 @@ export function decide(
     return wanted;
   });
   agenda.add(endNamespaces(view));
-  // First, for a rollout must not count on pods of a node that is lost.
-  reconcileNodePods(nodes, view.pods, agenda);
-  const survivors = view.pods.map((pod) => agenda.foreseen(pod));
-  reconcileWorkloads({ ...view, pods: survivors }, endingNamespaces(view), agenda);
-  if (view.others) collectGarbage(objectsOf(view), agenda);
-  forgetEvents(view.events ?? [], agenda);
-  forgetTokens(view.secrets ?? [], agenda);
-  const pods = view.pods.map((pod) => agenda.latest(pod));
-  const labels = new Map(view.namespaces.map(({ metadata }) => [metadata.name, metadata.labels ?? {}]));
-  const labelsOf = (namespace: string): Record<string, string> => labels.get(namespace) ?? {};
-  agenda.add(reconcilePods(nodes, cidrs, pods, (pod) => agenda.isLeaving(pod), labelsOf, now));
-  agenda.add(reconcileServices(view, now, services));
+  /** Pods as this run leaves them; the view's own list as long as it has decided nothing of any. */
+  const podsBy = (see: (pod: Pod) => Pod): readonly Pod[] =>
+    agenda.hasDecidedOn('Pod') ? view.pods.map(see) : view.pods;
+  const { lab, namespaces, deployments, replicaSets, statefulSets, daemonSets, controllerRevisions } = view;
+  const sets = [deployments, replicaSets, statefulSets, daemonSets, controllerRevisions];
+  memo.unlessAtRest('workloads', [view.pods, namespaces, ...sets, ...nodes], agenda, () => {
+    // First, for a rollout must not count on pods of a node that is lost.
+    reconcileNodePods(nodes, view.pods, agenda);
+    const survivors = podsBy((pod) => agenda.foreseen(pod));
+    reconcileWorkloads({ ...view, pods: survivors }, endingNamespaces(view), agenda);
+  });
+  if (view.others) collectGarbage(listsOf(view), agenda, memo.garbage);
+  forgetEvents(view.events ?? [], agenda, memo.events);
+  memo.unlessAtRest('tokens', [view.secrets], agenda, () => forgetTokens(view.secrets ?? [], agenda));
+  // With the pods of a node that is lost, endpoints leave together with who answers for their addresses.
+  const served = { ...view, nodes, pods: podsBy((pod) => agenda.foreseen(pod)) };
+  const pods = podsBy((pod) => agenda.latest(pod));
+  memo.unlessAtRest('pods', [lab, pods, namespaces, ...nodes], agenda, () => {
+    const labels = new Map(namespaces.map(({ metadata }) => [metadata.name, metadata.labels ?? {}]));
+    const labelsOf = (namespace: string): Record<string, string> => labels.get(namespace) ?? {};
+    agenda.add(reconcilePods(nodes, cidrs, pods, (pod) => agenda.isLeaving(pod), labelsOf, now));
+  });
+  agenda.add(reconcileServices(served, now, services, memo.services));
   return { changes: agenda.changes, again: agenda.again };
 }
 
@@ -89,7 +103,7 @@ const endingNamespaces = ({ namespaces }: ControlView): Set<string> =>
 function endNamespaces(view: ControlView): Change[] {
   const ending = view.namespaces.filter((namespace) => namespace.metadata.deletionTimestamp);
   if (ending.length === 0) return [];
-  const objects = objectsOf(view);
+  const objects = listsOf(view).flat();
   return ending.flatMap((namespace): Change[] => {
     const inside = objects.filter((object) => object.metadata.namespace === namespace.metadata.name);
     if (inside.length === 0) return [{ type: 'remove', object: namespace }];

@@ -2,14 +2,13 @@
  * Services: from all objects to the changes of Services, EndpointSlices and Endpoints.
  *
  * Whatever of a Service depends on other objects is decided here, one Service after the other in the order of creation.
- * Pods are found by their rarest label, so that a Service costs what its own pods cost, not what all pods do.
+ * Only those are looked at to which something has happened, see service-index.ts.
  */
 import { equal } from '../api/json.js';
 import { hasSelector } from '../api/service-type.js';
 import {
   keyOf,
   MANAGED_BY,
-  SERVICE_NAME,
   type ClusterView,
   type Endpoints,
   type EndpointSlice,
@@ -32,46 +31,50 @@ import {
 import { poolOf, withIngress, withOwner } from './load-balancers.js';
 import { inCreationOrder } from './order.js';
 import { assignService, searchIn } from './service-allocation.js';
-import type { ServiceMemo } from './service-memo.js';
+import type { ServiceIndex } from './service-index.js';
 
 export interface ServiceOptions {
   /** Whether pods that nobody has reported on count as ready. */
   readonly assumesReady: boolean;
   /** Services (`namespace/name`) whose endpoints are as given and stay so. */
   readonly keeps: ReadonlySet<string>;
-  /** For who runs again and again on objects that mostly stay the same. */
-  readonly memo?: ServiceMemo;
 }
 
-/** @param view  all objects, with their defaults */
-export function reconcileServices(view: ClusterView, now: number, options: ServiceOptions): Change[] {
+/**
+ * @param view   all objects, with their defaults
+ * @param index  of the same view, perhaps as it was before; taken to what it is now
+ */
+export function reconcileServices(
+  view: ClusterView,
+  now: number,
+  options: ServiceOptions,
+  index: ServiceIndex,
+): Change[] {
   const changes: Change[] = [];
+  index.sync(view);
+  const { due } = index;
+  if (due.length === 0) return changes;
   const ending = new Set(
     view.namespaces.flatMap(({ metadata }) => (metadata.deletionTimestamp ? metadata.name : [])),
   );
   const isStaying = ({ metadata }: Service): boolean =>
     !metadata.deletionTimestamp && !ending.has(metadata.namespace ?? '');
-  const services = inCreationOrder(view.services).filter(isStaying);
-  const byKey = new Map(view.services.map((service) => [keyOf(service), service]));
-  const slicesOf = groupSlices(view.endpointSlices);
-  const named = new Set(view.endpointSlices.map(keyOf));
-  const endpointsByKey = new Map(view.endpoints.map((endpoints) => [keyOf(endpoints), endpoints]));
   const nodes = new Map(view.nodes.map((node) => [node.metadata.name, node]));
-  const pods = indexPods(view.pods);
   const pool = poolOf(view.lab, view.nodes);
-  const { memo } = options;
-  memo?.begin(view);
   let takenKeys: Set<string> | undefined;
   const taken = (): Set<string> =>
-    (takenKeys ??= new Set(view.services.flatMap((service) => allocations(service).map(({ key }) => key))));
+    (takenKeys ??= new Set(
+      [...index.services].flatMap((service) => allocations(service).map(({ key }) => key)),
+    ));
 
-  for (const service of services) {
+  const found = due.flatMap((key) => index.service(key) ?? []);
+  for (const service of inCreationOrder(found)) {
     const key = keyOf(service);
-    const existing = slicesOf.get(key) ?? [];
-    const endpoints = endpointsByKey.get(key);
-    const matching = pods.matching(service);
-    const around = [endpoints, ...existing, ...matching];
-    if (memo?.isSettled(service, around)) continue;
+    if (!isStaying(service)) {
+      index.settle(key);
+      continue;
+    }
+    const existing = index.slicesOf(key);
     const before = changes.length;
     const assigned = searchIn(assignService(service, view.lab), taken);
     if (assigned !== service) for (const allocation of allocations(assigned)) taken().add(allocation.key);
@@ -79,11 +82,11 @@ export function reconcileServices(view: ClusterView, now: number, options: Servi
 
     let slices = existing;
     if (!options.keeps.has(key)) {
-      const result = reconcileEndpoints(balanced, existing, endpoints, {
-        pods: matching,
+      const result = reconcileEndpoints(balanced, existing, index.endpoints(key), {
+        pods: index.matching(service),
         nodes,
         assumesReady: options.assumesReady,
-        isNamed: (name) => named.has(name),
+        isNamed: (name) => index.slice(name) !== undefined,
       });
       changes.push(...result.changes);
       slices = result.slices;
@@ -91,9 +94,14 @@ export function reconcileServices(view: ClusterView, now: number, options: Servi
     const wanted = withOwner(balanced, slices, view.nodes, why, now);
     if (wanted !== service && !equal(wanted, service)) changes.push({ type: 'update', object: wanted });
     // One that waits for an address depends on all others.
-    if (changes.length === before && !why) memo?.settle(service, around);
+    if (changes.length === before && !why) index.settle(key);
   }
-  return changes.concat(orphans(view, byKey, options));
+  for (const key of due.filter((key) => !index.service(key)).sort()) {
+    const left = orphans(key, index, options);
+    if (left.length === 0) index.settle(key);
+    changes.push(...left);
+  }
+  return changes;
 }
 
 interface Surroundings {
@@ -144,63 +152,13 @@ function reconcileEndpoints(
 }
 
 /** Slices and Endpoints that control made for a Service, or for Endpoints, that are gone. */
-function orphans(
-  view: ClusterView,
-  services: ReadonlyMap<string, Service>,
-  { keeps }: ServiceOptions,
-): Change[] {
-  const slices = view.endpointSlices.filter(({ metadata }) => {
-    const key = `${metadata.namespace}/${metadata.labels?.[SERVICE_NAME] ?? ''}`;
-    const isOurs = [CONTROLLER, MIRROR].includes(metadata.labels?.[MANAGED_BY] ?? '');
-    return isOurs && !services.has(key) && !keeps.has(key);
-  });
-  const endpoints = view.endpoints.filter((object) => isKept(object) && !services.has(keyOf(object)));
-  return [...slices, ...endpoints].map((object) => ({ type: 'remove', object }));
-}
-
-/** Slices by the Service they belong to, in an order that does not depend on the view's. */
-function groupSlices(slices: readonly EndpointSlice[]): Map<string, EndpointSlice[]> {
-  const result = new Map<string, EndpointSlice[]>();
-  for (const slice of slices) {
-    const name = slice.metadata.labels?.[SERVICE_NAME];
-    if (name === undefined) continue;
-    const key = `${slice.metadata.namespace}/${name}`;
-    const list = result.get(key);
-    if (list) list.push(slice);
-    else result.set(key, [slice]);
-  }
-  for (const [key, list] of result) if (list.length > 1) result.set(key, inCreationOrder(list));
-  return result;
-}
-
-interface PodIndex {
-  /** The pods that a Service selects, in the order of creation. */
-  matching(service: Service): Pod[];
-}
-
-function indexPods(pods: readonly Pod[]): PodIndex {
-  const byLabel = new Map<string, Pod[]>();
-  const keyed = (namespace: string | undefined, key: string, value: string): string =>
-    `${namespace}\n${key}\n${value}`;
-  for (const pod of inCreationOrder(pods)) {
-    for (const [key, value] of Object.entries(pod.metadata.labels ?? {})) {
-      const id = keyed(pod.metadata.namespace, key, value);
-      const list = byLabel.get(id);
-      if (list) list.push(pod);
-      else byLabel.set(id, [pod]);
-    }
-  }
-  return {
-    matching({ metadata, spec }) {
-      const terms = Object.entries(spec.selector ?? {});
-      let rarest: Pod[] | undefined;
-      for (const [key, value] of terms) {
-        const list = byLabel.get(keyed(metadata.namespace, key, value)) ?? [];
-        if (!rarest || list.length < rarest.length) rarest = list;
-      }
-      return (rarest ?? []).filter(({ metadata: { labels = {} } }) =>
-        terms.every(([key, value]) => labels[key] === value),
-      );
-    },
-  };
+function orphans(key: string, index: ServiceIndex, { keeps }: ServiceOptions): Change[] {
+  const slices = index
+    .slicesOf(key)
+    .filter(
+      ({ metadata }) => [CONTROLLER, MIRROR].includes(metadata.labels?.[MANAGED_BY] ?? '') && !keeps.has(key),
+    );
+  const endpoints = index.endpoints(key);
+  const objects = endpoints && isKept(endpoints) ? [...slices, endpoints] : slices;
+  return objects.map((object) => ({ type: 'remove', object }));
 }

@@ -48,8 +48,8 @@ export interface ControlLists {
   leases: readonly Lease[];
   events: readonly Event[];
   clusterRoles: readonly ClusterRole[];
-  /** Objects of all kinds of which control knows no more than where they are and who owns them. */
-  others: readonly ApiObject[];
+  /** A list for each kind of which control knows no more than where its objects are and who owns them. */
+  others: readonly (readonly ApiObject[])[];
 }
 
 export type ControlView = ClusterView & Partial<ControlLists>;
@@ -78,15 +78,19 @@ const LISTS = {
 const OTHERS = KINDS.filter((kind) => kind !== LAB && !Object.values<Kind>(LISTS).includes(kind));
 
 /** The view of a server. @param listOf  all objects of a kind */
-export function controlView(lab: Lab, listOf: (kind: Kind) => ApiObject[]): ClusterView & ControlLists {
+export function controlView(
+  lab: Lab,
+  listOf: (kind: Kind) => readonly ApiObject[],
+): ClusterView & ControlLists {
   const lists = Object.fromEntries(Object.entries(LISTS).map(([name, kind]) => [name, listOf(kind)]));
   return {
     ...(lists as unknown as Omit<ClusterView, 'lab'> & ControlLists),
     lab,
-    others: OTHERS.flatMap(listOf),
+    others: OTHERS.map(listOf),
   };
 }
 
-/** All objects of a view but the lab. */
-export const objectsOf = (view: ControlView): ApiObject[] =>
-  Object.values({ ...view }).flatMap((list) => (Array.isArray(list) ? (list as ApiObject[]) : []));
+/** All objects of a view but the lab, in a list for each kind. */
+export function listsOf({ lab: _, others = [], ...lists }: ControlView): (readonly ApiObject[])[] {
+  return [...Object.values(lists as Record<string, readonly ApiObject[]>), ...others];
+}

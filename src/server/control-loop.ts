@@ -1,5 +1,6 @@
 /**
- * The loop that feeds control: whatever changes, look at everything once and write what should be.
+ * The loop that feeds control: whatever changes, look once and write what should be. It hands over all objects, and what
+ * control remembers of them: so a run costs what has changed. Lists are made anew for kinds of which something has.
  *
  * Changes that come together are looked at together. When control says that time alone will change something (a pod will
  * count as available, a deadline passes) it is asked again then. A write that finds its object changed is dropped: whoever changed
@@ -12,11 +13,11 @@ import type { ApiObject, Lab, Lease } from '../api/types.js';
 import { reconcileAggregates } from '../control/aggregated-roles.js';
 import { reconcileApiService } from '../control/api-service.js';
 import { reconcileDnsService } from '../control/dns-service.js';
+import { ControlMemo } from '../control/memo.js';
 import { compareCreation } from '../control/order.js';
 import { decide } from '../control/reconcile.js';
 import { reconcileRootCa } from '../control/root-ca.js';
 import { reconcileServiceAccounts } from '../control/service-accounts.js';
-import { ServiceMemo } from '../control/service-memo.js';
 import { controlView } from '../control/view.js';
 import { EventRecorder } from './event-recorder.js';
 import { prefixOf, REGISTRY } from './registry/place.js';
@@ -45,23 +46,28 @@ export async function startControlLoop(
 ): Promise<ControlLoop> {
   const { store } = registry;
   const objects = new Map<Kind, Map<string, ApiObject>>();
+  /** The same as lists, of kinds that have not changed since they were last asked for. */
+  const lists = new Map<Kind, readonly ApiObject[]>();
   const prefixes = KINDS.map((kind) => ({
     kind,
     prefix: prefixOf({ kind, namespace: undefined }),
   }));
-  const mapAt = (key: string): Map<string, ApiObject> | undefined => {
+  const put = (key: string, object: ApiObject | undefined): void => {
     const found = prefixes.find(({ prefix }) => key.startsWith(prefix));
-    return found && objects.get(found.kind);
+    if (!found) return;
+    if (object) objects.get(found.kind)!.set(key, seen(object));
+    else objects.get(found.kind)!.delete(key);
+    lists.delete(found.kind);
   };
   /** Kinds that are written often, and of which only the end gives control something to do. */
   const quiet = [EVENT, LEASE].map((kind) => prefixOf({ kind, namespace: undefined }));
   const isQuiet = (key: string): boolean => quiet.some((prefix) => key.startsWith(prefix));
   for (const { kind } of prefixes) objects.set(kind, new Map());
   const { items, revision } = await store.range(REGISTRY);
-  for (const item of items) mapAt(item.key)?.set(item.key, seen(registry.objects.decode(item)));
+  for (const item of items) put(item.key, registry.objects.decode(item));
 
   const recorder = new EventRecorder(registry, log);
-  const memo = new ServiceMemo();
+  const memo = new ControlMemo();
   let isDirty = true;
   let isRunning = false;
   let isClosed = false;
@@ -70,20 +76,23 @@ export async function startControlLoop(
   let alarm: NodeJS.Timeout | undefined;
   let idle = (): void => {};
 
-  const list = (kind: Kind): ApiObject[] => [...objects.get(kind)!.values()];
-  const lab = (): Lab => (list(LAB) as Lab[]).sort(compareCreation)[0] ?? DEFAULT_LAB;
+  const list = (kind: Kind): readonly ApiObject[] => {
+    let known = lists.get(kind);
+    if (!known) lists.set(kind, (known = [...objects.get(kind)!.values()]));
+    return known;
+  };
+  const lab = (): Lab => (list(LAB) as readonly Lab[]).toSorted(compareCreation)[0] ?? DEFAULT_LAB;
 
   const run = async (): Promise<void> => {
     while (isDirty && !isClosed) {
       isDirty = false;
       const now = controlView(lab(), list);
-      const services = { assumesReady: false, keeps: new Set<string>(), memo };
-      const decision = decide(now, Date.now(), store.revision, services);
+      const decision = decide(now, Date.now(), store.revision, undefined, memo);
       wakeAt(decision.again);
       const changes = [
         ...decision.changes,
-        ...reconcileApiService(now),
-        ...reconcileDnsService(now),
+        ...reconcileApiService(now, memo.services),
+        ...reconcileDnsService(now, false, memo.services),
         ...reconcileServiceAccounts(now),
         ...reconcileRootCa(now, authority),
         ...reconcileAggregates(now),
@@ -133,11 +142,7 @@ export async function startControlLoop(
     prefix: REGISTRY,
     from: revision + 1,
     events: (events) => {
-      for (const { key, current } of events) {
-        const map = mapAt(key);
-        if (current) map?.set(key, seen(registry.objects.decode(current)));
-        else map?.delete(key);
-      }
+      for (const { key, current } of events) put(key, current && registry.objects.decode(current));
       if (events.some(({ key, current }) => !current || !isQuiet(key))) wake();
     },
     failed: fatal,

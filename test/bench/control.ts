@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { LAB } from '../../src/api/kinds.js';
 import type { ApiObject, Lab, Pod } from '../../src/api/types.js';
 import { decide } from '../../src/control/reconcile.js';
-import { ServiceMemo } from '../../src/control/service-memo.js';
+import { ControlMemo } from '../../src/control/memo.js';
 import { controlView } from '../../src/control/view.js';
 import { FakeCluster } from '../lib/fake-cluster.js';
 
@@ -35,8 +35,7 @@ for (let i = 0; i < count / PER_DEPLOYMENT; i++) {
 cluster.converge();
 
 const lab: Lab = { apiVersion: 'podwire.dev/v1alpha1', kind: 'Lab', metadata: { name: 'bench' } };
-const memo = new ServiceMemo();
-const services = { assumesReady: false, keeps: new Set<string>(), memo };
+const memo = new ControlMemo();
 
 function measure(what: string): void {
   const view = controlView(lab, (kind) => (kind === LAB ? [] : cluster.list(kind.kind)));
@@ -44,7 +43,7 @@ function measure(what: string): void {
   let changes = 0;
   for (let i = 0; i < RUNS; i++) {
     const start = performance.now();
-    changes = decide(view, cluster.now, 1, services).changes.length;
+    changes = decide(view, cluster.now, 1, undefined, memo).changes.length;
     times.push(performance.now() - start);
   }
   const median = times.sort((a, b) => a - b)[RUNS >> 1]!;

@@ -15,7 +15,7 @@ import {
   type Service,
 } from '../../src/api/types.js';
 import { applyChanges, reconcile, settle, type Change } from '../../src/control/reconcile.js';
-import { ServiceMemo } from '../../src/control/service-memo.js';
+import { ControlMemo } from '../../src/control/memo.js';
 import { random, type Random } from '../lib/random.js';
 
 const service = (name: string, spec: Partial<Service['spec']> = {}): Service =>
@@ -86,10 +86,10 @@ const viewOf = (parts: Partial<ClusterView>): ClusterView => ({
 });
 
 /** Carry out changes until there are none, as the server does; new objects get their defaults and a uid. */
-function rest(view: ClusterView, memo?: ServiceMemo): { view: ClusterView; changes: Change[] } {
+function rest(view: ClusterView, memo?: ControlMemo): { view: ClusterView; changes: Change[] } {
   const all: Change[] = [];
   for (let round = 0; round < 8; round++) {
-    const changes = reconcile(view, 0, 0, { assumesReady: false, keeps: new Set(), memo });
+    const changes = reconcile(view, 0, 0, undefined, memo);
     if (changes.length === 0) return { view, changes: all };
     all.push(...changes);
     view = applyChanges(
@@ -472,7 +472,7 @@ function randomStep(chance: Random, view: ClusterView): ClusterView {
 t.test('after every change the endpoints are those of the naive twin', async (t) => {
   for (const seed of [1, 2, 3, 4]) {
     const chance = random(seed);
-    const memo = new ServiceMemo();
+    const memo = new ControlMemo();
     let view = at(viewOf({ services: ['a', 'b', 'c'].map((name) => service(name)) }));
     for (let step = 0; step < 60; step++) {
       const changed = randomStep(chance, view);
@@ -500,4 +500,32 @@ t.test('after every change the endpoints are those of the naive twin', async (t)
       t.equal(new Set(view.endpointSlices.map(keyOf)).size, view.endpointSlices.length);
     }
   }
+});
+
+t.test('endpoints of a node that is lost leave in the same run as the LoadBalancer’s owner', (t) => {
+  const balancer = service('web', { type: 'LoadBalancer', externalTrafficPolicy: 'Local' });
+  const rested = at(
+    viewOf({
+      services: [balancer],
+      pods: [pod('a', { ip: '10.244.1.2', node: 'node1' }), pod('b', { ip: '10.244.2.2', node: 'node2' })],
+    }),
+  );
+  const ownerIn = ({ services }: ClusterView): string | undefined =>
+    services[0]!.metadata.annotations?.[OWNER_ANNOTATION];
+  const owner = ownerIn(rested)!;
+  const lost = (one: Node): Node =>
+    one.metadata.name === owner
+      ? { ...one, status: { ...one.status, conditions: [{ type: 'Ready', status: 'Unknown' }] } }
+      : one;
+  const view = { ...rested, nodes: rested.nodes.map(lost) };
+  const next = applyChanges(view, reconcile(view, 0, 0));
+  const other = owner === 'node1' ? 'node2' : 'node1';
+  t.equal(ownerIn(next), other, 'the host with the other endpoint answers');
+  t.strictSame(
+    endpointsOf(next, 'web').flatMap(({ nodeName, conditions }) => (conditions?.ready ? nodeName! : [])),
+    [other],
+    'and it alone has an endpoint that is ready',
+  );
+  t.equal(oldForm(next, 'web')![0]!.addresses!.length, 1);
+  t.end();
 });

@@ -10,6 +10,7 @@ import { isReady } from '../../src/api/node.js';
 import { isTerminal } from '../../src/api/pod.js';
 import type { ApiObject, Condition, Lab, Node, Pod } from '../../src/api/types.js';
 import type { Change, Note } from '../../src/control/change.js';
+import { ControlMemo } from '../../src/control/memo.js';
 import { decide } from '../../src/control/reconcile.js';
 import { controlView } from '../../src/control/view.js';
 
@@ -23,6 +24,7 @@ export class FakeCluster {
   /** When control wants to look again. */
   again: number | undefined;
   readonly #objects = new Map<string, ApiObject>();
+  readonly #memo = new ControlMemo();
   #revision = 1;
 
   constructor(nodes: readonly string[] = []) {
@@ -75,10 +77,15 @@ export class FakeCluster {
     return [...this.#objects.values()].filter((object) => object.kind === kind) as T[];
   }
 
-  /** One run of control. @returns how many changes it made */
+  /** One run of control, with and without what it remembers. @returns how many changes it made */
   decide(): number {
     const view = controlView(LAB_OBJECT, (kind) => (kind === LAB ? [] : this.list(kind.kind)));
     const { changes, again } = decide(view, this.now, this.#revision);
+    const remembering = decide(view, this.now, this.#revision, undefined, this.#memo).changes;
+    if (!equal(inOrder(remembering), inOrder(changes)))
+      throw new Error(
+        `What control remembers changes what it decides: ${JSON.stringify([changes, remembering])}`,
+      );
     this.again = again;
     for (const change of changes) this.#apply(change);
     return changes.length;
@@ -179,3 +186,10 @@ export class FakeCluster {
     return `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
   }
 }
+
+const idOf = ({ object: { kind, metadata } }: Change): string =>
+  `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
+
+/** Changes by their objects, of which each has one at most. */
+const inOrder = (changes: readonly Change[]): Change[] =>
+  changes.toSorted((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
