@@ -22,57 +22,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import { isTerminal } from '../../api/pod.js';
-import { containerEnvironment, NO_OBJECTS, type PodObjects } from '../../api/container-environment.js';
-import type { Allocatable } from '../../api/pod-fields.js';
-import { serviceEnvironment } from '../../api/service-environment.js';
-import type { Container, Pod, PodStatus, Service } from '../../api/types.js';
+import { NO_OBJECTS } from '../../api/container-environment.js';
+import type { Pod, PodStatus } from '../../api/types.js';
 import { netnsPath } from '../../sys/netns.js';
-import type { Backoff } from './backoff.js';
-import { ContainerLife, newRecord } from './container.js';
 import { endWaiter } from './command.js';
-import { enterArgv } from './enter.js';
 import { VOLUMES, volumesScript } from './entry.js';
-import type { EventRecorder, Happening } from './events.js';
-import type { Gate } from './gate.js';
-import { MIN_GRACE_MS } from './hooks.js';
+import type { Happening } from './events.js';
 import { addNetns, killHolder, removeNetns, startHolder } from './holder.js';
+import type { HostContext } from './host-context.js';
 import { readLog } from './logs.js';
-import type { PodNetwork } from './pod-network.js';
+import { PodContainers } from './pod-containers.js';
 import { podStatus } from './pod-status.js';
-import { Reporter } from './reporter.js';
-import { initContainersDue, restartPolicyOf } from './start-order.js';
-import type { ResolverFiles } from './pod-dns.js';
 import { isAlive } from './procfs.js';
-import { PodVolumes, tmpfsSize, type RequestToken } from './volumes.js';
-import { holderOf, rfc3339, uidOf, writeState, type ContainerRecord, type PodState } from './state.js';
-
-/** What all pods of a host share. */
-export interface HostContext {
-  lab: string;
-  node: string;
-  /** The folder of all pods' folders, absolute. */
-  podsDir: string;
-  network: PodNetwork;
-  hostAddress: string;
-  /** The host's network namespace; undefined: the machine's own. */
-  netns?: string;
-  /** Those of the cluster, as they are now. */
-  services?(): readonly Service[];
-  /** What volumes and environments are made from. */
-  objects?(): PodObjects;
-  /** What the node has to give. */
-  allocatable?: Allocatable;
-  requestToken?: RequestToken;
-  /** What a pod's resolver reads; its hostname is the pod's own. */
-  resolverFiles(pod: Pod, hostname: string): ResolverFiles;
-  backoff: Backoff;
-  /** Before each holder that is made. */
-  gate: Gate;
-  report(pod: Pod, status: PodStatus): void;
-  /** Tell people of what happened to a pod. */
-  events: EventRecorder;
-  log: Logger;
-}
+import { Reporter } from './reporter.js';
+import { holderOf, writeState, type PodState } from './state.js';
+import { PodVolumes, tmpfsSize } from './volumes.js';
 
 export interface LogOptions {
   /** Default: the only, or first, container. */
@@ -90,42 +54,9 @@ export interface LogOptions {
   previous?: boolean;
 }
 
-/** The name of a pod's own network namespace; undefined: it has none. */
-const netnsOf = (context: Pick<HostContext, 'lab' | 'node'>, { metadata, spec }: Pod): string | undefined =>
-  spec.hostNetwork
-    ? undefined
-    : `${context.lab}.${context.node}.${metadata.namespace ?? 'default'}.${metadata.name}`;
-
-/** As the kubelet has it: on the host's network a pod is called as its host. */
-function hostnameOf({ node }: HostContext, { metadata, spec }: Pod): string {
-  const name = spec.hostNetwork ? node : (spec.hostname ?? metadata.name);
-  return name.slice(0, 63).replace(/[-.]+$/, '');
-}
-
-/** The state of a pod of which nothing exists yet. */
-export function newState(context: HostContext, pod: Pod): PodState {
-  const { name, namespace = 'default' } = pod.metadata;
-  return {
-    lab: context.lab,
-    node: context.node,
-    namespace,
-    name,
-    uid: uidOf(pod),
-    netns: netnsOf(context, pod),
-    hostname: hostnameOf(context, pod),
-    startTime: rfc3339(Date.now()),
-    containers: pod.spec.containers.map(newRecord),
-    initContainers: (pod.spec.initContainers ?? []).map(newRecord),
-    pod,
-  };
-}
-
 const DETACH_LIMIT_MS = 5000;
 /** After a change of a running pod's volumes has failed. */
 const FILL_AGAIN_MS = 5000;
-/** Unless the pod says otherwise. */
-export const DEFAULT_GRACE_SECONDS = 30;
-
 /** A promise that must be kept in time. */
 async function within(limitMs: number, promise: Promise<void>): Promise<void> {
   const timer = new AbortController();
@@ -140,8 +71,7 @@ export class PodLife {
   readonly dir: string;
   readonly #context: HostContext;
   readonly #log: Logger;
-  readonly #containers: readonly ContainerLife[];
-  readonly #initContainers: readonly ContainerLife[];
+  readonly #containers: PodContainers;
   /** Aborted when no new step may begin: the pod is being removed, or the agent ends. */
   readonly #ending = new AbortController();
   readonly #isEnding = once(this.#ending.signal, 'abort');
@@ -158,8 +88,6 @@ export class PodLife {
   #isBegun = false;
   /** It has all that its containers need. */
   #isMade = false;
-  /** Its containers are being stopped though the pod stays. */
-  #stopping: Promise<void> | undefined;
 
   /** @param state  of a pod that an earlier agent made, or {@link newState} */
   constructor(context: HostContext, state: PodState) {
@@ -167,60 +95,20 @@ export class PodLife {
     this.#log = context.log.child({ pod: `${state.namespace}/${state.name}` });
     this.state = state;
     this.dir = join(context.podsDir, state.uid);
-    const { containers, initContainers = [] } = state.pod.spec;
-    this.#containers = containers.map((container) => this.#lifeOf(container, state.containers));
-    this.#initContainers = initContainers.map((container) => this.#lifeOf(container, state.initContainers));
+    this.#containers = new PodContainers({
+      dir: this.dir,
+      state,
+      context,
+      holderPid: () => this.#livingHolder()?.pid,
+      changed: () => this.#changed(),
+      log: this.#log,
+    });
     const { objects, allocatable = {}, requestToken } = context;
     this.#volumes = new PodVolumes({ objects: () => objects?.() ?? NO_OBJECTS, allocatable, requestToken });
     this.#reporter = new Reporter(
       () => this.#status(),
       (status) => context.report(this.state.pod, status),
     );
-  }
-
-  #lifeOf(container: Container, records: ContainerRecord[]): ContainerLife {
-    const { state } = this;
-    const context = this.#context;
-    const { spec } = state.pod;
-    let record = records.find(({ name }) => name === container.name);
-    if (!record) records.push((record = newRecord(container)));
-    return new ContainerLife(
-      {
-        dir: this.dir,
-        fullName: `${state.name}_${state.namespace}(${state.uid})`,
-        podName: state.name,
-        uid: state.uid,
-        hostname: state.hostname,
-        netns: state.netns ?? context.netns,
-        hostNetns: context.netns,
-        restartPolicy: restartPolicyOf(spec, container),
-        graceMs: (spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000,
-        backoff: context.backoff,
-        holderPid: () => this.#livingHolder()?.pid,
-        podIP: () => this.state.pod.status?.podIP,
-        volumes: spec.volumes ?? [],
-        environment: () => this.#environmentOf(container),
-        enter: (name, argv, limitSeconds) => enterArgv(this.state, argv, { container: name, limitSeconds }),
-        changed: () => this.#changed(),
-        tell: (type, reason, message) =>
-          context.events.record(this.state.pod, { type, reason, message, container: container.name }),
-        log: this.#log,
-      },
-      container,
-      record,
-    );
-  }
-
-  #environmentOf(container: Container): Record<string, string> {
-    const { services, objects, allocatable, hostAddress } = this.#context;
-    const { pod } = this.state;
-    return containerEnvironment({
-      pod: { ...pod, status: { ...pod.status, hostIP: hostAddress } },
-      container,
-      services: serviceEnvironment(pod, services?.() ?? []),
-      objects: objects?.(),
-      allocatable,
-    });
   }
 
   /** Make the pod, or take it over where an earlier agent left it. Returns at once; does nothing the second time. */
@@ -245,44 +133,8 @@ export class PodLife {
     });
   }
 
-  /** Let those containers begin whose turn it is, and those end that have no reason to stay. */
-  #advance(): void {
-    const { state } = this;
-    if (!this.#isMade || this.#ending.signal.aborted || !this.#livingHolder()) return;
-    if (state.failure || isTerminal({ status: this.#status() })) {
-      this.#end();
-      return;
-    }
-    const { due, isOver } = initContainersDue(state.pod.spec, state.initContainers);
-    for (const container of this.#initContainers.slice(0, due.length)) container.mayRun();
-    if (isOver) for (const container of this.#containers) container.mayRun();
-  }
-
-  /** Stop what still runs of a pod that is over: sidecars end with the last of those that they serve. */
-  #end(): void {
-    if (this.#stopping) return;
-    // What an earlier agent started is taken over first, else it could not be stopped.
-    for (const container of [...this.#initContainers, ...this.#containers])
-      if (container.record.state.running) container.mayRun();
-    this.#stopping = this.#stopAll(this.#containerGraceMs());
-  }
-
   #tell(type: Happening['type'], reason: string, message: string): void {
     this.#context.events.record(this.state.pod, { type, reason, message });
-  }
-
-  #containerGraceMs(): number {
-    return (this.state.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000;
-  }
-
-  /** Stop the containers, and then the sidecars, the first of them last. */
-  async #stopAll(graceMs: number): Promise<void> {
-    const since = performance.now();
-    const sidecars = this.#initContainers.filter(({ isSidecar }) => isSidecar).reverse();
-    const others = this.#initContainers.filter(({ isSidecar }) => !isSidecar);
-    await Promise.all([...others, ...this.#containers].map((container) => container.stop(graceMs)));
-    for (const sidecar of sidecars)
-      await sidecar.stop(Math.max(graceMs - (performance.now() - since), Math.min(graceMs, MIN_GRACE_MS)));
   }
 
   /** Look after it; called about once a second. */
@@ -320,7 +172,7 @@ export class PodLife {
     if (this.#removal && graceMs >= this.#graceMs) return this.#removal;
     this.#graceMs = graceMs;
     this.#ending.abort();
-    const stopped = this.#work.then(() => this.#stopAll(graceMs));
+    const stopped = this.#work.then(() => this.#containers.stop(graceMs));
     this.#removal ??= stopped.then(() => this.#tearDown(isFinal));
     return this.#removal;
   }
@@ -329,7 +181,7 @@ export class PodLife {
   async leave(): Promise<void> {
     this.#ending.abort();
     await this.#work;
-    await Promise.all([...this.#initContainers, ...this.#containers].map((container) => container.leave()));
+    await this.#containers.leave();
   }
 
   /** @throws {RangeError} when there is no such container */
@@ -368,7 +220,7 @@ export class PodLife {
       state.holderPid = undefined;
       writeState(dir, state);
       await killHolder(dir, undefined);
-      for (const container of this.#initContainers) container.holderIsGone();
+      this.#containers.holderIsGone();
       if (state.netns !== undefined && (!wasMade || !existsSync(netnsPath(state.netns)))) {
         await removeNetns(state.netns);
         await addNetns(state.netns);
@@ -395,7 +247,7 @@ export class PodLife {
       this.#isWaitingForObjects = true;
       throw error;
     }
-    for (const container of [...this.#initContainers, ...this.#containers]) container.holderIsBack();
+    this.#containers.holderIsBack();
   }
 
   async #fillVolumes(): Promise<void> {
@@ -410,7 +262,7 @@ export class PodLife {
     if (this.#ending.signal.aborted) return;
     if (this.#isWaitingForObjects) this.#wake();
     if (!this.#isMade || this.#isFilling) return;
-    for (const container of [...this.#initContainers, ...this.#containers]) container.objectsHaveChanged();
+    this.#containers.objectsHaveChanged();
     if (!this.#volumes.isStale(this.state.pod) || Date.now() < this.#noFillBeforeMs) return;
     this.#isFilling = true;
     void this.#fillVolumes()
@@ -493,7 +345,8 @@ export class PodLife {
         this.#log.error({ err: error }, `cannot write the state of ${basename(this.dir)}`);
       }
     }
-    this.#advance();
+    if (this.#isMade && !this.#ending.signal.aborted && this.#livingHolder())
+      this.#containers.advance(this.#status());
     this.#reporter.due();
   }
 

@@ -16,7 +16,8 @@ import type { Event, Pod, PodStatus, Service } from '../../api/types.js';
 import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
 import { createEventRecorder } from './events.js';
 import { createGate } from './gate.js';
-import { DEFAULT_GRACE_SECONDS, newState, PodLife, type HostContext, type LogOptions } from './pod-life.js';
+import { graceMsOf, newState, type HostContext } from './host-context.js';
+import { PodLife, type LogOptions } from './pod-life.js';
 import type { ResolverFiles } from './pod-dns.js';
 import type { PodNetwork } from './pod-network.js';
 import { podFolders, readState, uidOf, type PodState } from './state.js';
@@ -137,13 +138,14 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
   }
 
   function reconcile(): void {
-    for (const [uid, life] of lives) if (!wanted.has(uid)) end(uid, life, graceMsOf(life.state.pod, true));
+    for (const [uid, life] of lives)
+      if (!wanted.has(uid)) end(uid, life, graceOfDeletion(life.state.pod, true));
     for (const [uid, pod] of wanted) {
       const life = lives.get(uid);
       if (pod.metadata.deletionTimestamp) {
         if (life) {
           life.state.pod = pod;
-          end(uid, life, graceMsOf(pod, false));
+          end(uid, life, graceOfDeletion(pod, false));
         }
       } else if (life) {
         if (leaving.has(uid)) continue;
@@ -196,11 +198,9 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
 }
 
 /** How long a pod may take to end. */
-function graceMsOf({ metadata, spec }: Pod, hasVanished: boolean): number {
+function graceOfDeletion({ metadata, spec }: Pod, hasVanished: boolean): number {
   if (hasVanished && metadata.deletionTimestamp) return 0; // forced
-  const seconds =
-    metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
-  return seconds * 1000;
+  return graceMsOf(spec, metadata.deletionGracePeriodSeconds);
 }
 
 /** A folder without a state: the state is the first thing that is made, so there is nothing else. */

@@ -1,0 +1,80 @@
+/**
+ * What the pods of one host share, and the state that a new one begins with.
+ */
+import type { Logger } from 'pino';
+import type { PodObjects } from '../../api/container-environment.js';
+import type { Allocatable } from '../../api/pod-fields.js';
+import type { Pod, PodSpec, PodStatus, Service } from '../../api/types.js';
+import type { Backoff } from './backoff.js';
+import { newRecord } from './container.js';
+import type { EventRecorder } from './events.js';
+import type { Gate } from './gate.js';
+import type { ResolverFiles } from './pod-dns.js';
+import type { PodNetwork } from './pod-network.js';
+import { rfc3339, uidOf, type PodState } from './state.js';
+import type { RequestToken } from './volumes.js';
+
+/** What all pods of a host share. */
+export interface HostContext {
+  lab: string;
+  node: string;
+  /** The folder of all pods' folders, absolute. */
+  podsDir: string;
+  network: PodNetwork;
+  hostAddress: string;
+  /** The host's network namespace; undefined: the machine's own. */
+  netns?: string;
+  /** Those of the cluster, as they are now. */
+  services?(): readonly Service[];
+  /** What volumes and environments are made from. */
+  objects?(): PodObjects;
+  /** What the node has to give. */
+  allocatable?: Allocatable;
+  requestToken?: RequestToken;
+  /** What a pod's resolver reads; its hostname is the pod's own. */
+  resolverFiles(pod: Pod, hostname: string): ResolverFiles;
+  backoff: Backoff;
+  /** Before each holder that is made. */
+  gate: Gate;
+  report(pod: Pod, status: PodStatus): void;
+  /** Tell people of what happened to a pod. */
+  events: EventRecorder;
+  log: Logger;
+}
+
+/** The name of a pod's own network namespace; undefined: it has none. */
+const netnsOf = (context: Pick<HostContext, 'lab' | 'node'>, { metadata, spec }: Pod): string | undefined =>
+  spec.hostNetwork
+    ? undefined
+    : `${context.lab}.${context.node}.${metadata.namespace ?? 'default'}.${metadata.name}`;
+
+/** As the kubelet has it: on the host's network a pod is called as its host. */
+function hostnameOf({ node }: HostContext, { metadata, spec }: Pod): string {
+  const name = spec.hostNetwork ? node : (spec.hostname ?? metadata.name);
+  return name.slice(0, 63).replace(/[-.]+$/, '');
+}
+
+/** The state of a pod of which nothing exists yet. */
+export function newState(context: HostContext, pod: Pod): PodState {
+  const { name, namespace = 'default' } = pod.metadata;
+  return {
+    lab: context.lab,
+    node: context.node,
+    namespace,
+    name,
+    uid: uidOf(pod),
+    netns: netnsOf(context, pod),
+    hostname: hostnameOf(context, pod),
+    startTime: rfc3339(Date.now()),
+    containers: pod.spec.containers.map(newRecord),
+    initContainers: (pod.spec.initContainers ?? []).map(newRecord),
+    pod,
+  };
+}
+
+/** Unless the pod says otherwise. */
+const DEFAULT_GRACE_SECONDS = 30;
+
+/** How long a pod's programs have between SIGTERM and SIGKILL. @param seconds  what was asked for when it was deleted */
+export const graceMsOf = ({ terminationGracePeriodSeconds }: PodSpec, seconds?: number): number =>
+  (seconds ?? terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000;
