@@ -1,6 +1,7 @@
 /**
  * What an agent knows of itself and its host, and how its API shows it.
  */
+import { allContainers } from '../api/all-containers.js';
 import { ApiError, badRequest, notFound } from '../api/error.js';
 import { POD } from '../api/kinds.js';
 import { isReady } from '../api/node.js';
@@ -173,8 +174,7 @@ export const showAgent = (facts: AgentFacts): Shown => ({
   podLog(namespace, name, options) {
     if (!facts.runtime) throw notYet(facts);
     const pod = ourPod(facts, namespace, name);
-    const { containers: ours, initContainers = [] } = pod.spec;
-    const containers = [...ours, ...initContainers].map((container) => container.name);
+    const containers = allContainers(pod.spec).map((container) => container.name);
     if (options.container !== undefined && !containers.includes(options.container))
       throw badRequest(
         `container ${options.container} is not valid for pod ${name}: it has ${containers.join(', ')}`,

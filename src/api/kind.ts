@@ -56,12 +56,18 @@ export interface Kind<T extends ApiObject = ApiObject> {
   validate(object: T): Problem[];
   /** What a new object begins with, whatever its author wrote; changes `object`. The server alone calls this. */
   prepareCreate?(object: T): void;
+  /** Rules about what a new object may not have yet. */
+  validateCreate?(object: T): Problem[];
   /** Carry over from `old` what an update left out or made pointless, before defaults; changes `next`. */
   prepareUpdate?(next: T, old: T): void;
   /** Merge what may not be taken away by an update of status; changes `next`. */
   prepareStatus?(next: T, old: T): void;
   /** Rules about a change of spec. */
   validateUpdate?(next: T, old: T): Problem[];
+  /** A copy of `old` with what the subresource `ephemeralcontainers` changes. */
+  mergeEphemeral?(old: T, wanted: T): ApiObject;
+  /** Rules about such a change. */
+  checkEphemeral?(next: T, old: T): Problem[];
   /** What is stored but has no effect, in sentences, for an object with its defaults. */
   warnings?(object: T): string[];
 }

@@ -4,6 +4,7 @@
  * Source: kubernetes.io/docs/concepts/workloads/pods/downward-api; k8s.io/kubernetes, pkg/fieldpath/fieldpath.go,
  * pkg/api/v1/resource/helpers.go
  */
+import { allContainers } from './all-containers.js';
 import { parseQuantity } from './quantity.js';
 import type { Container, FieldRef, Pod, ResourceFieldRef } from './types.js';
 
@@ -68,10 +69,7 @@ export function resourceOf(
   allocatable: Allocatable,
   self?: Container,
 ): string | undefined {
-  const { containers, initContainers = [] } = pod.spec;
-  const container = containerName
-    ? [...containers, ...initContainers].find(({ name }) => name === containerName)
-    : self;
+  const container = containerName ? allContainers(pod.spec).find(({ name }) => name === containerName) : self;
   const [, kind, name] = RESOURCE_FIELD.exec(resource) ?? [];
   if (!container || !kind || !name) return undefined;
   const { limits = {}, requests = {} } = container.resources ?? {};

@@ -21,6 +21,10 @@ export function checkTemplate({ metadata, spec }: PodTemplate, kind: string): Pr
     ...checkLabels(metadata?.labels ?? {}, `${field}.metadata.labels`),
     ...checkPodSpec(spec, `${field}.spec`),
   ];
+  if (spec.ephemeralContainers?.length)
+    problems.push(
+      forbidden(`${field}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template'),
+    );
   if (spec.restartPolicy !== 'Always')
     problems.push(notSupported(`${field}.spec.restartPolicy`, spec.restartPolicy, ['Always']));
   if ((spec as { activeDeadlineSeconds?: number }).activeDeadlineSeconds !== undefined)

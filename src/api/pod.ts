@@ -2,8 +2,14 @@
  * Pod: the row.
  */
 import { parseAddress } from '../wire/address.js';
+import { allContainers } from './all-containers.js';
 import { clone, equal } from './json.js';
 import { AGE_COLUMN, column, NAME_COLUMN, type Kind } from './kind.js';
+import {
+  checkEphemeralAdditions,
+  checkEphemeralContainers,
+  withEphemeralContainers,
+} from './ephemeral-containers.js';
 import { checkEnvSource, defaultEnv } from './field-ref.js';
 import { podGatesText, podReadyText, podRestartsText, podStatusText } from './pod-columns.js';
 import { checkProbes, defaultProbes } from './pod-probe.js';
@@ -73,7 +79,16 @@ export const POD: Kind<Pod> = {
   shortNames: ['po'],
   categories: ['all'],
   namespaced: true,
-  subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward'],
+  subresources: [
+    'status',
+    'binding',
+    'ephemeralcontainers',
+    'eviction',
+    'log',
+    'exec',
+    'attach',
+    'portforward',
+  ],
   schema: objectSchema({ spec: POD_SPEC, status: POD_STATUS }),
   columns: [
     NAME_COLUMN,
@@ -113,6 +128,12 @@ export const POD: Kind<Pod> = {
     tolerateOutages(pod.spec);
     pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
   },
+  validateCreate: ({ spec }) =>
+    spec.ephemeralContainers?.length
+      ? [forbidden('spec.ephemeralContainers', 'cannot be set on create')]
+      : [],
+  mergeEphemeral: withEphemeralContainers,
+  checkEphemeral: checkEphemeralAdditions,
   prepareStatus(next, old) {
     // An agent that reports what its pod does knows nothing newer of the address than control has decided.
     if (!old.status) return;
@@ -151,10 +172,8 @@ export function defaultPodSpec(spec: PodSpec): void {
   fields['enableServiceLinks'] ??= true;
   // kubectl debug 1.33 ends with a nil pointer where this is absent.
   fields['securityContext'] ??= {};
-  const { initContainers = [], volumes = [] } = spec;
-  defaultVolumes(volumes);
-  for (const container of [...spec.containers, ...initContainers] as (Container &
-    Record<string, unknown>)[]) {
+  defaultVolumes(spec.volumes ?? []);
+  for (const container of allContainers(spec) as (Container & Record<string, unknown>)[]) {
     for (const port of container.ports ?? []) {
       port.protocol ??= 'TCP';
       if (spec.hostNetwork) port.hostPort ||= port.containerPort;
@@ -186,6 +205,8 @@ export function checkPodSpec(spec: PodSpec, field: string): Problem[] {
   if (spec.containers.length === 0) problems.push(required(`${field}.containers`));
   problems.push(...checkContainers(spec.containers, `${field}.containers`));
   problems.push(...checkContainers(initContainers, `${field}.initContainers`));
+  problems.push(...checkContainers(spec.ephemeralContainers ?? [], `${field}.ephemeralContainers`));
+  problems.push(...checkEphemeralContainers(spec, `${field}.ephemeralContainers`));
   problems.push(...checkVolumes(spec, `${field}.volumes`));
   for (const [container, path] of all) problems.push(...checkMounts(container, spec.volumes ?? [], path));
   problems.push(...checkInitContainers(initContainers, `${field}.initContainers`));

@@ -117,6 +117,12 @@ export interface Container {
   tty?: boolean;
 }
 
+/** One that `kubectl debug` adds. */
+export interface EphemeralContainer extends Container {
+  /** Whose processes it wants to see; in a pod of ours every container sees all. */
+  targetContainerName?: string;
+}
+
 export interface ContainerState {
   waiting?: { reason?: string; message?: string };
   running?: { startedAt?: string };
@@ -159,6 +165,7 @@ export interface PodSpec {
   hostAliases?: HostAlias[];
   containers: Container[];
   initContainers?: Container[];
+  ephemeralContainers?: EphemeralContainer[];
   volumes?: Volume[];
   serviceAccountName?: string;
   automountServiceAccountToken?: boolean;
@@ -193,6 +200,7 @@ export interface PodStatus {
   conditions?: Condition[];
   containerStatuses?: ContainerStatus[];
   initContainerStatuses?: ContainerStatus[];
+  ephemeralContainerStatuses?: ContainerStatus[];
   qosClass?: QosClass;
 }
 

@@ -17,7 +17,8 @@ import { printed, runSync, start } from '../lib/spawn.js';
 t.setTimeout(300_000); // a whole lab, on a machine that has more to do
 const lab = `pwt-${process.pid}s`;
 const run = mkdtempSync(join(tmpdir(), `${lab}-`));
-const kubectls = findKubectls().map(({ path }) => path);
+const found = findKubectls();
+const kubectls = found.map(({ path }) => path);
 const skip = needsRoot() || (kubectls.length === 0 && 'needs a kubectl');
 
 t.test('streams by kubectl', { skip }, async (t) => {
@@ -36,6 +37,7 @@ t.test('streams by kubectl', { skip }, async (t) => {
 
   for (const kubectl of [...new Set([kubectls[0]!, kubectls.at(-1)!])]) {
     const k = (...words: string[]) => runSync([kubectl, ...words], { env });
+    const { minor } = found.find(({ path }) => path === kubectl)!;
     const name = kubectl.replace(/.*kubectl\.?/, 'v').replaceAll('.', '-');
     await t.test(kubectl, async (t) => {
       t.match(k('logs', 'web-1', '--tail=1'), { status: 0, stdout: /\S+\n$/ });
@@ -96,6 +98,26 @@ t.test('streams by kubectl', { skip }, async (t) => {
       if (child.exitCode === null) await once(child, 'exit');
       t.equal(child.exitCode, 0, 'it ends with its container');
     });
+
+    await t.test(
+      `${kubectl} debugs a pod`,
+      { skip: minor < 23 && 'it has the API of 1.20 alone' },
+      async (t) => {
+        const dbg = `dbg-${name}`;
+        const words = ['debug', '-i', 'web-1', '-c', dbg, '--image=busybox', '--target=nginx', '--', 'sh'];
+        const said = runSync([kubectl, ...words], {
+          env,
+          input: 'hostname\necho no >&2\ncurl -s localhost\nexit 4\n',
+        });
+        t.match(said, { status: 0, stdout: /^web-1\n[^]*This is pod web-1/m, stderr: /^no$/m });
+        const path = `{.status.ephemeralContainerStatuses[?(@.name=="${dbg}")].state.terminated.exitCode}`;
+        t.equal(k('get', 'pod', 'web-1', '-o', `jsonpath=${path}`).stdout, '4');
+        t.match(k('logs', 'web-1', '-c', dbg).stdout, 'web-1\n');
+        const tty = `${kubectl} debug -it web-1 -c ${dbg}t --image=busybox -- sh -c 'read x; tty; echo got $x'`;
+        const typed = runSync(['script', '-qefc', tty, '/dev/null'], { env, input: 'a\n' });
+        t.match(typed.stdout, /\/dev\/pts\/\d+\s+got/);
+      },
+    );
 
     await t.test(`${kubectl} forwards a port`, async (t) => {
       const child = start(t, [kubectl, 'port-forward', 'pod/web-1', ':80'], { env });

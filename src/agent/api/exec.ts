@@ -11,12 +11,12 @@ import { ApiError } from '../../api/error.js';
 import { openChannels, type Channels } from '../../client/channels.js';
 import { ERROR, RESIZE, STDERR, STDIN, STDOUT } from '../../wire/channel-frame.js';
 import { startExec, type ExecOptions } from '../pods/exec.js';
-import type { ContainerRecord, PodState } from '../pods/state.js';
+import { allRecords, type ContainerRecord, type PodState } from '../pods/state.js';
 import { exitStatus, failureStatus } from './exit-status.js';
 
 /** The container of that name; of all kinds. @throws ApiError 404 */
 export function containerOf(state: PodState, name: string | null): ContainerRecord {
-  const all = [...state.containers, ...state.initContainers];
+  const all = allRecords(state);
   const record = name === null ? all[0] : all.find((one) => one.name === name);
   if (!record) throw new ApiError(404, 'NotFound', `container not found ("${name}")`);
   return record;

@@ -11,12 +11,11 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import type { Container } from '../../api/types.js';
 import { openFifo } from '../../sys/pipe.js';
 import { resizeTerminalOf } from '../../sys/pty.js';
 import { readLog } from './logs.js';
 import { childrenOf, isAlive, processesWithEnv, signal } from './procfs.js';
-import type { ContainerRecord, PodState } from './state.js';
+import { specOf, type ContainerRecord, type PodState } from './state.js';
 
 export interface Attachment {
   readonly stdout: Readable;
@@ -37,10 +36,7 @@ export interface Attachment {
  */
 export function attach(dir: string, state: PodState, record: ContainerRecord, hasStdin: boolean): Attachment {
   if (!record.state.running) throw new RangeError(`container not found ("${record.name}")`);
-  const spec: Container | undefined = [
-    ...state.pod.spec.containers,
-    ...(state.pod.spec.initContainers ?? []),
-  ].find(({ name }) => name === record.name);
+  const spec = specOf(state, record.name);
   const base = join(dir, record.name, String(record.run));
   const { run } = record;
   const isGrowing = (): boolean =>

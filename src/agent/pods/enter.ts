@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { nsenterArgs } from './command.js';
 import { entryArgs } from './entry.js';
 import { isAlive } from './procfs.js';
-import { holderOf, podFolders, readState, type PodState } from './state.js';
+import { allRecords, holderOf, podFolders, readState, type PodState } from './state.js';
 
 export type { PodState } from './state.js';
 
@@ -47,7 +47,7 @@ export interface EnterOptions {
  */
 export function enterArgv(state: PodState, argv: readonly string[], options: EnterOptions = {}): string[] {
   const { holderPid } = state;
-  const containers = [...state.containers, ...state.initContainers];
+  const containers = allRecords(state);
   if (holderPid === undefined)
     throw new RangeError(`Cannot enter pod "${state.name}": it is not running yet`);
   const container =

@@ -95,7 +95,9 @@ function newEvent(
   number: number,
 ): Event {
   const { name, namespace = 'default', uid } = pod.metadata;
-  const isInit = pod.spec.initContainers?.some((one) => one.name === container);
+  const listOf = (['initContainers', 'ephemeralContainers'] as const).find((list) =>
+    pod.spec[list]?.some((one) => one.name === container),
+  );
   const at = rfc3339(nowMs);
   // The name of an event is a time in nanoseconds; a number keeps those of one millisecond apart.
   const unique = (BigInt(Math.floor(nowMs)) * 1_000_000n + BigInt(number % 1_000_000)).toString(16);
@@ -109,7 +111,7 @@ function newEvent(
       name,
       uid,
       apiVersion: 'v1',
-      ...(container && { fieldPath: `spec.${isInit ? 'initContainers' : 'containers'}{${container}}` }),
+      ...(container && { fieldPath: `spec.${listOf ?? 'containers'}{${container}}` }),
     },
     type,
     reason,

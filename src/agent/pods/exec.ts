@@ -21,7 +21,7 @@ import { IN_POD, killSession, nsenterArgs } from './command.js';
 import { entryArgs } from './entry.js';
 import { DEFAULT_PATH } from './holder.js';
 import { ended, isAlive, childrenOf, processesBeside, refOf, signal } from './procfs.js';
-import { holderOf, type ContainerRecord, type PodState } from './state.js';
+import { holderOf, specOf, type ContainerRecord, type PodState } from './state.js';
 import { openTerminal, type Terminal } from './terminal.js';
 
 /** What to run. */
@@ -64,9 +64,7 @@ export function startExec(state: PodState, container: ContainerRecord, options: 
   const pipes = terminal
     ? undefined
     : { stdin: stdin ? openPipe() : undefined, stdout: openPipe(), stderr: openPipe() };
-  const { spec } = state.pod;
-  const { workingDir = '/', env = [] } =
-    [...spec.containers, ...(spec.initContainers ?? [])].find(({ name }) => name === container.name) ?? {};
+  const { workingDir = '/', env = [] } = specOf(state, container.name) ?? {};
   const term = terminal && !env.some(({ name }) => name === 'TERM') ? ['env', 'TERM=xterm'] : [];
   const given = terminal
     ? [terminal.slaveFd, terminal.slaveFd, terminal.slaveFd]

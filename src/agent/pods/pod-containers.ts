@@ -1,7 +1,8 @@
 /**
  * The containers of one pod together: whose turn it is to begin, and in which order they end.
  *
- * start-order.ts decides about init containers; container.ts is one container.
+ * start-order.ts decides about init containers; container.ts is one container. Ephemeral containers may come at any time,
+ * and begin as soon as there is a holder.
  */
 import type { Logger } from 'pino';
 import { containerEnvironment } from '../../api/container-environment.js';
@@ -32,6 +33,7 @@ export class PodContainers {
   readonly #pod: PodOfContainers;
   readonly #containers: readonly ContainerLife[];
   readonly #initContainers: readonly ContainerLife[];
+  readonly #ephemeralContainers: ContainerLife[] = [];
   /** They are being stopped though the pod stays. */
   #stopping: Promise<void> | undefined;
 
@@ -41,10 +43,22 @@ export class PodContainers {
     const { containers, initContainers = [] } = state.pod.spec;
     this.#containers = containers.map((container) => this.#lifeOf(container, state.containers));
     this.#initContainers = initContainers.map((container) => this.#lifeOf(container, state.initContainers));
+    this.addEphemeral();
+  }
+
+  /** Take up the ephemeral containers of which nothing was known. @returns whether there are any */
+  addEphemeral(): boolean {
+    const { state } = this.#pod;
+    const added = (state.pod.spec.ephemeralContainers ?? []).filter(
+      ({ name }) => !this.#ephemeralContainers.some(({ record }) => record.name === name),
+    );
+    const records = (state.ephemeralContainers ??= []);
+    for (const container of added) this.#ephemeralContainers.push(this.#lifeOf(container, records));
+    return added.length > 0;
   }
 
   get #all(): ContainerLife[] {
-    return [...this.#initContainers, ...this.#containers];
+    return [...this.#initContainers, ...this.#containers, ...this.#ephemeralContainers];
   }
 
   #lifeOf(container: Container, records: ContainerRecord[]): ContainerLife {
@@ -103,6 +117,7 @@ export class PodContainers {
       this.#end();
       return;
     }
+    for (const container of this.#ephemeralContainers) container.mayRun();
     const { due, isOver } = initContainersDue(state.pod.spec, state.initContainers);
     for (const container of this.#initContainers.slice(0, due.length)) container.mayRun();
     if (isOver) for (const container of this.#containers) container.mayRun();

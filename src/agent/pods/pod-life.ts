@@ -35,7 +35,7 @@ import { PodContainers } from './pod-containers.js';
 import { podStatus } from './pod-status.js';
 import { isAlive } from './procfs.js';
 import { Reporter } from './reporter.js';
-import { holderOf, writeState, type PodState } from './state.js';
+import { allRecords, holderOf, writeState, type PodState } from './state.js';
 import { PodVolumes, tmpfsSize } from './volumes.js';
 
 export interface LogOptions {
@@ -117,6 +117,7 @@ export class PodLife {
     this.state.pod = pod;
     if (this.#isBegun) {
       if (isNew) this.#reporter.seen(pod.status);
+      if (this.#containers.addEphemeral()) this.#changed();
       if (isNew && pod.spec.readinessGates) this.#reporter.due();
       return;
     }
@@ -186,8 +187,8 @@ export class PodLife {
 
   /** @throws {RangeError} when there is no such container */
   logs({ container, follow = false, previous = false, ...options }: LogOptions): Readable {
-    const { containers, initContainers, name } = this.state;
-    const all = [...containers, ...initContainers];
+    const { containers, name } = this.state;
+    const all = allRecords(this.state);
     const record = container === undefined ? containers[0] : all.find((it) => it.name === container);
     if (!record) {
       const names = all.map((it) => it.name).join(', ');
@@ -293,8 +294,7 @@ export class PodLife {
           this.#log.warn({ err: error }, 'cannot detach the network'); // the NIC goes with its namespace
         }
         await killHolder(dir, holderOf(state));
-        for (const { waiter } of [...state.initContainers, ...state.containers])
-          if (waiter) await endWaiter(waiter);
+        for (const { waiter } of allRecords(state)) if (waiter) await endWaiter(waiter);
         if (state.netns !== undefined) await removeNetns(state.netns);
         rmSync(dir, { recursive: true, force: true });
       },
@@ -352,12 +352,14 @@ export class PodLife {
 
   #status(): PodStatus {
     const { pod, containers: records, initContainers: initRecords, startTime, failure } = this.state;
+    const { ephemeralContainers: ephemeralRecords } = this.state;
     const { hostAddress } = this.#context;
     const problem = this.#problem;
     return podStatus({
       pod,
       records,
       initRecords,
+      ephemeralRecords,
       hostAddress,
       startTime,
       nowMs: Date.now(),

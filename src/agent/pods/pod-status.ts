@@ -23,6 +23,7 @@ export interface StatusInput {
   pod: Pod;
   records: readonly ContainerRecord[];
   initRecords?: readonly ContainerRecord[];
+  ephemeralRecords?: readonly ContainerRecord[];
   hostAddress: string;
   startTime: string;
   nowMs: number;
@@ -34,9 +35,10 @@ export interface StatusInput {
 
 /** Derive the status. */
 export function podStatus(input: StatusInput): PodStatus {
-  const { pod, records, initRecords = [], hostAddress, startTime, problem, failure } = input;
+  const { pod, records, initRecords = [], ephemeralRecords = [] } = input;
+  const { hostAddress, startTime, problem, failure } = input;
   const { podIP, podIPs } = pod.status ?? {};
-  const { containers, initContainers = [] } = pod.spec;
+  const { containers, initContainers = [], ephemeralContainers = [] } = pod.spec;
   const phase = failure ? 'Failed' : phaseOf(pod, records, initRecords);
   // Kubernetes tells this by Events alone.
   const whys = [...initRecords, ...records]
@@ -59,6 +61,12 @@ export function podStatus(input: StatusInput): PodStatus {
       initContainerStatuses: initContainers.map((one) => statusOf(one, recordOf(one, initRecords), true)),
     }),
     containerStatuses: containers.map((one) => statusOf(one, recordOf(one, records), false)),
+    ...(ephemeralContainers.length > 0 && {
+      ephemeralContainerStatuses: ephemeralContainers.map((one) => ({
+        ...statusOf(one, recordOf(one, ephemeralRecords), false),
+        ready: false, // nothing waits for them
+      })),
+    }),
   };
 }
 

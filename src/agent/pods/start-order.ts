@@ -19,9 +19,13 @@ export interface Progress {
 /** Whether an init container stays for the pod's life. */
 export const isSidecar = ({ restartPolicy }: Container): boolean => restartPolicy === 'Always';
 
-/** What follows when a container ends: a sidecar always runs, an init container runs until it has succeeded. */
+/**
+ * What follows when a container ends: a sidecar always runs, an init container runs until it has succeeded, an ephemeral
+ * container never starts again.
+ */
 export function restartPolicyOf(spec: PodSpec, container: Container): NonNullable<PodSpec['restartPolicy']> {
-  const { restartPolicy = 'Always', initContainers = [] } = spec;
+  const { restartPolicy = 'Always', initContainers = [], ephemeralContainers = [] } = spec;
+  if (ephemeralContainers.some(({ name }) => name === container.name)) return 'Never';
   if (!initContainers.includes(container)) return restartPolicy;
   if (isSidecar(container)) return 'Always';
   return restartPolicy === 'Always' ? 'OnFailure' : restartPolicy;

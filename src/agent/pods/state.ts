@@ -15,7 +15,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ContainerState, Pod } from '../../api/types.js';
+import { allContainers } from '../../api/all-containers.js';
+import type { Container, ContainerState, Pod } from '../../api/types.js';
 import type { Health } from './prober.js';
 import type { ProcessRef } from './procfs.js';
 
@@ -51,11 +52,24 @@ export interface PodState {
   startTime: string;
   containers: ContainerRecord[];
   initContainers: ContainerRecord[];
+  /** Absent where an agent that knew none has written. */
+  ephemeralContainers?: ContainerRecord[];
   /** Why the pod has failed as a whole. */
   failure?: { reason: string; message: string };
   /** The object as last seen, for an agent that finds the pod gone from the API. */
   pod: Pod;
 }
+
+/** The records of all containers of a pod, of whatever kind; its first container is the first. */
+export const allRecords = ({
+  containers,
+  initContainers,
+  ephemeralContainers = [],
+}: PodState): ContainerRecord[] => [...containers, ...initContainers, ...ephemeralContainers];
+
+/** What a pod's object says of the container of that name. */
+export const specOf = (state: PodState, name: string): Container | undefined =>
+  allContainers(state.pod.spec).find((container) => container.name === name);
 
 /** A pod's key: its uid, or its name where objects come from files and have none. Safe as a file name. */
 export const uidOf = ({ metadata: { uid, namespace, name } }: Pod): string =>

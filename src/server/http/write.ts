@@ -64,8 +64,11 @@ async function modify(exchange: Exchange, change: (old: ApiObject) => unknown): 
   sendObject(exchange, 200, object);
 }
 
-const partOf = ({ target }: Exchange): 'status' | undefined =>
-  target.subresource === 'status' ? 'status' : undefined;
+/** The subresources that are a part of the object itself. */
+const PARTS = ['status', 'ephemeralcontainers'] as const;
+
+const partOf = ({ target }: Pick<Exchange, 'target'>): (typeof PARTS)[number] | undefined =>
+  PARTS.find((part) => part === target.subresource);
 
 /**
  * Who writes, for managedFields: the manager the query names, else the client. An agent reports what is, it manages nothing;
@@ -75,10 +78,11 @@ function managerOf({ request, target, query }: Exchange): Manager | undefined {
   const agent = request.headers['user-agent'] ?? '';
   const name = query.get('fieldManager') || (agent.startsWith(AGENT_USER) ? '' : agent.split('/')[0]!);
   if (name === '') return undefined;
+  const part = partOf({ target });
   return {
     name,
     apiVersion: versionOf(target),
-    ...(target.subresource === 'status' && { subresource: 'status' }),
+    ...(part && { subresource: part }),
   };
 }
 

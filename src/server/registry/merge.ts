@@ -11,7 +11,7 @@ type Parts = ApiObject & { spec?: unknown; status?: unknown };
 export const specOf = (object: ApiObject): unknown => (object as Parts).spec;
 
 /** The subresources that change one part of an object and nothing else. */
-export type ChangedPart = 'status' | 'binding';
+export type ChangedPart = 'status' | 'binding' | 'ephemeralcontainers';
 
 /** The new object from what was asked for and what may not be changed that way. */
 export function merge(
@@ -27,6 +27,11 @@ export function merge(
     return next;
   }
   if (subresource === 'binding') return clone({ ...old, spec: wanted.spec } as Parts);
+  if (subresource === 'ephemeralcontainers') {
+    const next: Parts = clone(kind.mergeEphemeral!(old, wanted));
+    setManagedFields(next, managedFieldsOf(wanted) ?? managedFieldsOf(old));
+    return next;
+  }
   const next: Parts = clone(wanted);
   for (const field of [
     'uid',

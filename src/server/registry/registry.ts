@@ -28,6 +28,7 @@ import {
   setManagedFields,
   type Manager,
 } from '../../api/managed-fields.js';
+import type { Problem } from '../../api/problem.js';
 import type { ApiObject, Namespace } from '../../api/types.js';
 import type { Change } from '../../control/reconcile.js';
 import type { Compare, Store } from '../store/store.js';
@@ -90,6 +91,8 @@ export class Registry {
     });
     kind.prepareCreate?.(object);
     const asked = complete(kind, object, options);
+    const early = kind.validateCreate?.(asked) ?? [];
+    if (early.length > 0) throw invalidObject(kind, metadata.name, early);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const compares: Compare[] = [{ key: keyOfObject(kind, asked), modRevision: 0 }];
       if (kind.namespaced) compares.push(await this.#requireNamespace(kind, asked));
@@ -143,7 +146,7 @@ export class Registry {
       }
       if (resourceVersion && resourceVersion !== old.metadata.resourceVersion) throw conflict(kind, name);
       const asked = complete(kind, merge(kind, wanted, old, subresource), options);
-      const problems = subresource ? [] : (kind.validateUpdate?.(asked, old) ?? []);
+      const problems = checkChange(kind, asked, old, subresource);
       if (problems.length > 0) throw invalidObject(kind, name, problems);
       options.guard?.(kind, asked, old);
       const next = subresource ? asked : await this.#writer.assign(kind, asked, old);
@@ -262,6 +265,12 @@ export class Registry {
     }
     return (await this.#writer.write(kind, found.object, next, compares)) !== undefined;
   }
+}
+
+/** The rules about a change of one part, or of all but status. */
+function checkChange(kind: Kind, next: ApiObject, old: ApiObject, part: ChangedPart | undefined): Problem[] {
+  if (part === 'ephemeralcontainers') return kind.checkEphemeral?.(next, old) ?? [];
+  return part ? [] : (kind.validateUpdate?.(next, old) ?? []);
 }
 
 const otherName = (own: string, name: string): ApiError =>

@@ -5,6 +5,7 @@
  * Source: k8s.io/api/core/v1 PodLogOptions, PodExecOptions, PodAttachOptions; k8s.io/kubernetes
  * pkg/registry/core/pod/strategy.go and pkg/apis/core/validation.
  */
+import { allContainers } from '../../api/all-containers.js';
 import { badRequest, invalidObject } from '../../api/error.js';
 import { POD } from '../../api/kinds.js';
 import { forbidden, invalid, type Problem } from '../../api/problem.js';
@@ -48,7 +49,7 @@ export async function findPod(registry: Registry, target: Target, container?: st
 function containerOf(pod: Pod, asked: string): string {
   const { name, annotations } = pod.metadata;
   const names = pod.spec.containers.map((container) => container.name);
-  const all = [...names, ...initContainersOf(pod)];
+  const all = allContainers(pod.spec).map((container) => container.name);
   if (asked !== '') {
     if (!all.includes(asked)) throw badRequest(`container ${asked} is not valid for pod ${name}`);
     return asked;
@@ -56,15 +57,12 @@ function containerOf(pod: Pod, asked: string): string {
   if (names.length === 1) return names[0]!;
   const preferred = annotations?.[DEFAULT_CONTAINER];
   if (preferred !== undefined && all.includes(preferred)) return preferred;
-  const init = initContainersOf(pod);
+  const init = (pod.spec.initContainers ?? []).map((container) => container.name);
   const more = init.length === 0 ? '' : ` or one of the init containers: [${init.join(' ')}]`;
   throw badRequest(
     `a container name must be specified for pod ${name}, choose one of: [${names.join(' ')}]${more}`,
   );
 }
-
-const initContainersOf = ({ spec }: Pod): string[] =>
-  ((spec as { initContainers?: { name: string }[] }).initContainers ?? []).map(({ name }) => name);
 
 /**
  * The query of a request for a log, as the agent is asked: the same parameters, checked, with the container's name.

@@ -195,6 +195,10 @@ export const CALLS: readonly Call[] = [
   { line: 'logs two --since=1s --since-time=2020-01-01T00:00:00Z', code: 1 },
   { line: 'logs two -c other --timestamps', code: 1 },
   { line: 'logs two -p -f --since=1h', code: 1 },
+  { line: 'debug two --image=busybox -c dbg --profile=general -- sleep 5', since: 27, ...short },
+  { line: 'get pod two -o jsonpath={.spec.ephemeralContainers[*].command}', since: 27 },
+  { line: 'debug two --image=busybox -c bad --target=nobody --profile=general', code: 1, since: 27 },
+  { line: 'debug two --image=busybox -c dbg --profile=general', code: 1, since: 27 },
 
   { line: 'apply -f -', input: SERVICE, ...short },
   { line: 'get service web', ...short },
