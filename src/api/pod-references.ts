@@ -2,6 +2,7 @@
  * Which ConfigMaps and Secrets of its namespace a pod names: what its host has to fetch for it, and may.
  */
 import { ROOT_CA } from './account-volume.js';
+import { checkDnsSubdomain } from './rules.js';
 import type { Pod } from './types.js';
 
 export interface PodReferences {
@@ -9,12 +10,12 @@ export interface PodReferences {
   readonly secrets: ReadonlySet<string>;
 }
 
-/** The names, `kube-root-ca.crt` among them, which the host adds to every pod that has a token. */
+/** The names that can be some object's, `kube-root-ca.crt` among them, which the host adds to every pod that has a token. */
 export function podReferences({ spec }: Pod): PodReferences {
   const configMaps = new Set<string>([ROOT_CA]);
   const secrets = new Set<string>();
-  const add = (names: Set<string>, name: string | undefined): void => {
-    if (name) names.add(name);
+  const add = (names: Set<string>, name = ''): void => {
+    if (checkDnsSubdomain(name, '').length === 0) names.add(name);
   };
   for (const { configMap, secret, projected } of spec.volumes ?? []) {
     add(configMaps, configMap?.name);

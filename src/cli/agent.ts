@@ -147,6 +147,7 @@ function makeSource(
     client: createClient({ ...server, userAgent: AGENT_USER + node }),
     connectToApi: () => connectToTls(server.socketPath),
     name: `server ${nameOf(server)}`,
+    node,
     lab,
     log,
   });

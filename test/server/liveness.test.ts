@@ -30,7 +30,7 @@ const node = (name: string): Node => ({
 /** What an agent does of its own: it watches, and says that its node is Ready. */
 async function startAgent(server: TestServer, name: string) {
   const client = createClient({ socketPath: server.socketPath, userAgent: AGENT_USER + name });
-  const source = createServerSource({ client, name: 'test', lab: 'demo', log });
+  const source = createServerSource({ client, name: 'test', node: 'node1', lab: 'demo', log });
   await source.start(() => undefined);
   source.reportNode(node(name));
   const ready = async (): Promise<true> =>

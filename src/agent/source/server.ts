@@ -8,7 +8,6 @@ import { ApiError } from '../../api/error.js';
 import { DEFAULT_NAMESPACE } from '../../api/defaults.js';
 import { equal } from '../../api/json.js';
 import {
-  CONFIG_MAP,
   ENDPOINT_SLICE,
   EVENT,
   LAB,
@@ -16,7 +15,6 @@ import {
   NAMESPACE,
   NODE,
   POD,
-  SECRET,
   SERVICE,
   SERVICE_ACCOUNT,
 } from '../../api/kinds.js';
@@ -31,6 +29,7 @@ import { mergeNode } from '../node-object.js';
 import { mergeStatus } from '../pods/pod-status.js';
 import { renewLease } from './lease.js';
 import { createOutbox } from './outbox.js';
+import { createReferences } from './references.js';
 import type { ClusterSource } from './source.js';
 
 export interface ServerSourceOptions {
@@ -39,6 +38,8 @@ export interface ServerSourceOptions {
   connectToApi?(): Promise<Socket>;
   /** The server in words. */
   name: string;
+  /** Whose pods' ConfigMaps and Secrets are wanted. */
+  node: string;
   /** The lab's name when the server has no Lab object. */
   lab: string;
   log: Logger;
@@ -76,7 +77,7 @@ const isAlive = ({ status }: Node): boolean =>
 
 /** Watch a server. */
 export const createServerSource = (options: ServerSourceOptions): ClusterSource => {
-  const { client, name, lab, log, connectToApi } = options;
+  const { client, name, node: ourNode, lab, log, connectToApi } = options;
   const outbox = createOutbox();
   const informers: Informer<never>[] = [];
   /** Lists that are not up to date, and why. */
@@ -115,6 +116,8 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
     informers.push(informer as unknown as Informer<never>);
     return () => (list ??= [...informer.items.values()]);
   };
+
+  const references = createReferences({ client, node: ourNode, changed: schedule, trouble });
 
   const sendNode = async (said: Node): Promise<void> => {
     const { name: nodeName } = said.metadata;
@@ -186,12 +189,12 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
       const pods = follow(POD);
       const services = follow(SERVICE);
       const endpointSlices = follow(ENDPOINT_SLICE);
-      const configMaps = follow(CONFIG_MAP);
-      const secrets = follow(SECRET);
       const serviceAccounts = follow(SERVICE_ACCOUNT);
       await Promise.all(informers.map((informer) => informer.start()));
+      await references.follow(pods());
       tell = () => {
         sayWeAreHere(nodes());
+        void references.follow(pods());
         changed({
           lab: labs().find((one) => one.metadata.name === lab) ?? {
             apiVersion: 'podwire.dev/v1alpha1',
@@ -200,13 +203,13 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
           },
           namespaces: namespaces(),
           nodes: nodes(),
-          pods: pods(),
+          pods: references.withoutWaiting(pods()),
           services: services(),
           endpointSlices: endpointSlices(),
           // The server keeps them in step with the slices, by which packets go.
           endpoints: [],
-          configMaps: configMaps(),
-          secrets: secrets(),
+          configMaps: references.configMaps(),
+          secrets: references.secrets(),
           serviceAccounts: serviceAccounts(),
         });
       };
@@ -250,6 +253,7 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
       await outbox.close(LAST_REPORTS_MS);
       tell = () => undefined;
       for (const informer of informers) informer.close();
+      references.close();
       client.close();
     },
   };

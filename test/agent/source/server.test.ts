@@ -6,9 +6,17 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { nodeObject } from '../../../src/agent/node-object.js';
 import { createServerSource } from '../../../src/agent/source/server.js';
-import { EVENT, LEASE, NODE, POD } from '../../../src/api/kinds.js';
+import { CONFIG_MAP, EVENT, LEASE, NODE, POD } from '../../../src/api/kinds.js';
 import { isReady } from '../../../src/api/node.js';
-import type { ClusterView, ConfigMap, Event, Pod, Secret, Service } from '../../../src/api/types.js';
+import type {
+  ApiObject,
+  ClusterView,
+  ConfigMap,
+  Event,
+  Pod,
+  Secret,
+  Service,
+} from '../../../src/api/types.js';
 import { createClient } from '../../../src/client/client.js';
 import { createServer } from '../../../src/server/server.js';
 import { testName } from '../../lib/netns.js';
@@ -37,6 +45,7 @@ const makeCluster = (t: Test) => {
     const source = createServerSource({
       client: createClient({ socketPath }),
       name: 'server',
+      node: 'node1',
       lab: 'demo',
       log,
     });
@@ -116,25 +125,87 @@ t.test('Services and their slices reach the view', async (t) => {
   t.strictSame(names.sort(), ['kube-dns', 'kubernetes', 'web']);
 });
 
-t.test('ConfigMaps and Secrets reach the view; events and the lease reach the server', async (t) => {
+t.test(
+  'ConfigMaps and Secrets that our pods name reach the view, before the pods, and no others',
+  async (t) => {
+    const cluster = makeCluster(t);
+    const server = await cluster.startServer();
+    t.teardown(() => server.close());
+    const source = cluster.makeSource();
+    const early: string[] = [];
+    await source.start((view) => {
+      cluster.changed(view);
+      const found = view.pods.some((one) => one.metadata.name === 'a' && one.spec.nodeName === 'node1');
+      if (found && !(view.configMaps?.some(named('x')) && view.secrets?.some(named('x')))) early.push('a');
+    });
+    const named =
+      (name: string) =>
+      ({ metadata }: ApiObject): boolean =>
+        metadata.name === name;
+    const make = async (name: string, v: string): Promise<void> => {
+      const metadata = { name, namespace: 'default' };
+      await cluster.client.create<ConfigMap>({
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata,
+        data: { k: v },
+      });
+      await cluster.client.create<Secret>({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata,
+        stringData: { k: v },
+      });
+    };
+    await make('x', 'v');
+    await make('other', 'v');
+    const using = (name: string, nodeName: string, ...objects: string[]): Pod => ({
+      ...pod(name),
+      spec: {
+        nodeName,
+        containers: [
+          {
+            name: 'main',
+            image: 'nginx',
+            envFrom: objects.flatMap((one) => [
+              { configMapRef: { name: one } },
+              { secretRef: { name: one } },
+            ]),
+          },
+        ],
+      },
+    });
+    await cluster.client.create(using('theirs', 'node2', 'other'));
+    await cluster.client.create(using('a', 'node1', 'x', 'yet-to-come', 'no_name'));
+    const view = await until(() => (cluster.view()?.pods.some(named('a')) ? cluster.view() : undefined));
+    t.match(view.configMaps?.filter(named('x')), [{ data: { k: 'v' } }]);
+    t.match(view.secrets?.filter(named('x')), [{ data: { k: 'dg==' } }]);
+    t.strictSame(early, [], 'no pod came before what it names');
+    t.ok(view.pods.some(named('theirs')), 'pods of other nodes are seen');
+    t.notOk(
+      [...(view.configMaps ?? []), ...(view.secrets ?? [])].some(named('other')),
+      'what they name is not',
+    );
+
+    await make('yet-to-come', 'late');
+    await until(() => cluster.view()?.secrets?.find(named('yet-to-come')));
+    await cluster.client.patch(CONFIG_MAP, 'x', 'default', { data: { k: 'w' } });
+    await until(
+      () =>
+        cluster.view()?.configMaps?.some((one) => named('x')(one) && one.data?.['k'] === 'w') || undefined,
+    );
+    await cluster.client.remove(POD, 'a', 'default', { gracePeriodSeconds: 0 });
+    await until(() => cluster.view()?.secrets?.length === 0 || undefined);
+    t.same(source.problems(), []);
+  },
+);
+
+t.test('events and the lease reach the server', async (t) => {
   const cluster = makeCluster(t);
   const server = await cluster.startServer();
   t.teardown(() => server.close());
   const source = cluster.makeSource();
   await source.start(cluster.changed);
-  const metadata = { name: 'x', namespace: 'default' };
-  await cluster.client.create<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { k: 'v' } });
-  await cluster.client.create<Secret>({ apiVersion: 'v1', kind: 'Secret', metadata, stringData: { k: 'v' } });
-  // The server's own certificate is among them.
-  const ours = (maps: readonly ConfigMap[] = []) =>
-    maps.filter(({ metadata: { name } }) => name === metadata.name);
-  const view = await until(() => {
-    const now = cluster.view();
-    return ours(now?.configMaps).length && now?.secrets?.length ? now : undefined;
-  });
-  t.match(ours(view.configMaps), [{ data: { k: 'v' } }]);
-  t.match(view.secrets, [{ data: { k: 'dg==' } }]);
-
   const event = (count: number): Event => ({
     apiVersion: 'v1',
     kind: 'Event',
