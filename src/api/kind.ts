@@ -6,6 +6,7 @@ import { age } from './age.js';
 import type { Problem } from './problem.js';
 import type { Schema } from './schema.js';
 import type { ApiObject } from './types.js';
+import type { User } from './user.js';
 
 /** A column of `podwire get` and of the API's tables. */
 export interface Column<T extends ApiObject = ApiObject> {
@@ -23,6 +24,9 @@ export interface Scale {
   readonly statusReplicas: readonly string[];
   readonly selector: readonly string[];
 }
+
+/** Subresources that change an object's status, or a part of it. */
+export type StatusPart = 'status' | 'approval';
 
 export interface Kind<T extends ApiObject = ApiObject> {
   /** '' for the core group. */
@@ -54,14 +58,20 @@ export interface Kind<T extends ApiObject = ApiObject> {
   defaults(object: T): void;
   /** Rules beyond the schema, for an object that fits it and has its defaults. */
   validate(object: T): Problem[];
-  /** What a new object begins with, whatever its author wrote; changes `object`. The server alone calls this. */
-  prepareCreate?(object: T): void;
+  /**
+   * What a new object begins with, whatever its author wrote; changes `object`. The server alone calls this.
+   *
+   * @param user  who asks; none when it is the server itself
+   */
+  prepareCreate?(object: T, user?: User): void;
   /** Rules about what a new object may not have yet. */
   validateCreate?(object: T): Problem[];
   /** Carry over from `old` what an update left out or made pointless, before defaults; changes `next`. */
   prepareUpdate?(next: T, old: T): void;
-  /** Merge what may not be taken away by an update of status; changes `next`. */
-  prepareStatus?(next: T, old: T): void;
+  /** Merge what may not be taken away by an update of status; changes `next`. @param part  what alone is changed */
+  prepareStatus?(next: T, old: T, part: StatusPart): void;
+  /** Rules about a change of status. */
+  validateStatus?(next: T, old: T): Problem[];
   /** Rules about a change of spec. */
   validateUpdate?(next: T, old: T): Problem[];
   /** A copy of `old` with what the subresource `ephemeralcontainers` changes. */

@@ -2,6 +2,7 @@
  * All resources, one row each. A row drives routes, discovery, the store's keys, selectors, printers and the names
  * on the command line. To add a kind: a file beside this one, and a line here.
  */
+import { CERTIFICATE_SIGNING_REQUEST } from './certificate-signing-request.js';
 import { CONFIG_MAP } from './config-map.js';
 import { CONTROLLER_REVISION } from './controller-revision.js';
 import { DAEMON_SET } from './daemon-set.js';
@@ -34,6 +35,7 @@ import type { ApiObject } from './types.js';
 
 export { apiVersionOf, type Column, type Kind } from './kind.js';
 export {
+  CERTIFICATE_SIGNING_REQUEST,
   CLUSTER_ROLE,
   CLUSTER_ROLE_BINDING,
   CONFIG_MAP,
@@ -100,6 +102,7 @@ export const KINDS: readonly Kind[] = [
   ROLE_BINDING,
   CLUSTER_ROLE,
   CLUSTER_ROLE_BINDING,
+  CERTIFICATE_SIGNING_REQUEST,
   LAB,
 ];
 

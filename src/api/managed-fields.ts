@@ -73,7 +73,7 @@ function ownable(object: ApiObject, subresource: string | undefined): Tree {
   const { apiVersion: _, kind: __, metadata, status, ...rest } = object as ApiObject & { status?: unknown };
   const own: Tree = { ...metadata };
   for (const field of UNOWNED_METADATA) delete own[field];
-  if (subresource === 'status') return status === undefined ? {} : { status };
+  if (subresource === 'status' || subresource === 'approval') return status === undefined ? {} : { status };
   return Object.keys(own).length > 0 ? { metadata: own, ...rest } : rest;
 }
 

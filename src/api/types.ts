@@ -10,6 +10,7 @@ import type { ConfigMap, Secret, ServiceAccount } from './plain-types.js';
 import type { EnvFromSource, EnvVar, Volume, VolumeMount } from './pod-volume-types.js';
 import type { Affinity, Taint, Toleration, TopologySpreadConstraint } from './scheduling-types.js';
 
+export type * from './certificate-types.js';
 export type * from './gateway-types.js';
 export type * from './ingress-types.js';
 export type * from './object-meta.js';

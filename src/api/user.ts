@@ -9,3 +9,8 @@ export interface User {
 
 /** The group of everybody whom a server has recognised. */
 export const AUTHENTICATED = 'system:authenticated';
+
+/** Before the name of a node: the user that is its agent. */
+export const NODE_USER = 'system:node:';
+/** The group of all agents. */
+export const NODES_GROUP = 'system:nodes';

@@ -13,6 +13,7 @@ import { DEFAULT_ACCOUNT } from '../api/account-volume.js';
 import { LEASE_NAMESPACE } from '../api/lease.js';
 import { podReferences } from '../api/pod-references.js';
 import { keyOf, type Pod } from '../api/types.js';
+import { NODE_USER, NODES_GROUP } from '../api/user.js';
 import { NODE_OWN_RULES, NODE_READ_RULES } from './node-rules.js';
 import {
   isPathRequest,
@@ -23,13 +24,10 @@ import {
 } from './request.js';
 import { ruleAllows } from './rule.js';
 
-const NODE_PREFIX = 'system:node:';
-const NODES = 'system:nodes';
-
 /** The node whose agent this is; undefined: it is none. */
 export const nodeOf = ({ username, groups }: Requester): string | undefined =>
-  username.startsWith(NODE_PREFIX) && groups.includes(NODES)
-    ? username.slice(NODE_PREFIX.length) || undefined
+  username.startsWith(NODE_USER) && groups.includes(NODES_GROUP)
+    ? username.slice(NODE_USER.length) || undefined
     : undefined;
 
 interface Placed {

@@ -12,6 +12,7 @@ import type { ApiObject, ClusterView, Pod } from '../api/types.js';
 import { Agenda } from './agenda.js';
 import { forgetTokens } from './bootstrap-tokens.js';
 import type { Change } from './change.js';
+import { forgetRequests } from './certificate-requests.js';
 import { packSlices } from './endpoint-slices.js';
 import { mirrorGroups, mirrorTemplate } from './endpoints.js';
 import { forgetEvents } from './events.js';
@@ -78,6 +79,7 @@ export function decide(
   if (view.others) collectGarbage(listsOf(view), agenda, memo.garbage);
   forgetEvents(view.events ?? [], agenda, memo.events);
   memo.unlessAtRest('tokens', [view.secrets], agenda, () => forgetTokens(view.secrets ?? [], agenda));
+  forgetRequests(view.certificateRequests ?? [], agenda);
   // With the pods of a node that is lost, endpoints leave together with who answers for their addresses.
   const served = { ...view, nodes, pods: podsBy((pod) => agenda.foreseen(pod)) };
   const pods = podsBy((pod) => agenda.latest(pod));

@@ -3,6 +3,7 @@
  * for empty.
  */
 import {
+  CERTIFICATE_SIGNING_REQUEST,
   CLUSTER_ROLE,
   CONFIG_MAP,
   CONTROLLER_REVISION,
@@ -26,6 +27,7 @@ import {
 } from '../api/kinds.js';
 import type {
   ApiObject,
+  CertificateSigningRequest,
   ClusterRole,
   ClusterView,
   ControllerRevision,
@@ -48,6 +50,7 @@ export interface ControlLists {
   leases: readonly Lease[];
   events: readonly Event[];
   clusterRoles: readonly ClusterRole[];
+  certificateRequests: readonly CertificateSigningRequest[];
   /** A list for each kind of which control knows no more than where its objects are and who owns them. */
   others: readonly (readonly ApiObject[])[];
 }
@@ -73,6 +76,7 @@ const LISTS = {
   leases: LEASE,
   events: EVENT,
   clusterRoles: CLUSTER_ROLE,
+  certificateRequests: CERTIFICATE_SIGNING_REQUEST,
 } as const satisfies Partial<Record<keyof ControlView, Kind>>;
 
 const OTHERS = KINDS.filter((kind) => kind !== LAB && !Object.values<Kind>(LISTS).includes(kind));

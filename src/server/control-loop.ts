@@ -12,6 +12,7 @@ import { EVENT, KINDS, LAB, LEASE, type Kind } from '../api/kinds.js';
 import type { ApiObject, Lab, Lease } from '../api/types.js';
 import { reconcileAggregates } from '../control/aggregated-roles.js';
 import { reconcileApiService } from '../control/api-service.js';
+import { reconcileRequests, type Signing } from '../control/certificate-requests.js';
 import { reconcileDnsService } from '../control/dns-service.js';
 import { ControlMemo } from '../control/memo.js';
 import { compareCreation } from '../control/order.js';
@@ -36,11 +37,13 @@ export interface ControlLoop {
 
 /**
  * @param authority  certificate by which pods know the server, PEM
+ * @param signing    the authority's keys, for who asks for a certificate
  * @param fatal      told of an error of control itself, which no retry can mend
  */
 export async function startControlLoop(
   registry: Registry,
   authority: string,
+  signing: Signing,
   log: Logger,
   fatal: (error: unknown) => void,
 ): Promise<ControlLoop> {
@@ -96,6 +99,7 @@ export async function startControlLoop(
         ...reconcileServiceAccounts(now),
         ...reconcileRootCa(now, authority),
         ...reconcileAggregates(now),
+        ...reconcileRequests(now.certificateRequests, now.nodes, signing, Date.now()),
       ];
       // Together, so that they are one flush to disk.
       const results = await Promise.allSettled(changes.map((change) => registry.apply(change)));

@@ -21,6 +21,7 @@ import { openCredentials } from './access/credentials.js';
 import { repairRoles } from './access/default-roles.js';
 import { createTokenGate, OPEN_GATE, type User } from './access/gate.js';
 import { formatKubeconfig } from './access/kubeconfig.js';
+import { createSigning } from './access/signing.js';
 import { createTlsServer } from './access/tls.js';
 import { writeFileWhole } from '../client/write-file.js';
 import { startControlLoop } from './control-loop.js';
@@ -95,7 +96,13 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     await repairRoles(registry);
     const authorizer = await createAuthorizer(registry.objects, log, fatal);
     endings.push(() => authorizer.close());
-    const control = await startControlLoop(registry, credentials.authority, log, fatal);
+    const control = await startControlLoop(
+      registry,
+      credentials.authority,
+      createSigning(credentials, log),
+      log,
+      fatal,
+    );
     endings.push(() => control.close());
     const agents = watchAgents(registry, log);
     endings.push(() => agents.close());

@@ -5,15 +5,12 @@
  *
  * PODWIRE_GOLDEN=write writes the golden files of the versions that are found anew; look at the difference.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { findKubectls, type Kubectl } from '../lib/kubectl.js';
 import { inRoot } from '../lib/root.js';
 import type { TestScope } from '../lib/scope.js';
-import { start } from '../lib/spawn.js';
-import { until } from '../lib/until.js';
+import { startServerProgram } from '../lib/server-program.js';
 import { CALLS, type Call } from './kubectl/calls.js';
 
 t.setTimeout(600_000);
@@ -21,17 +18,6 @@ t.setTimeout(600_000);
 const kubectls = findKubectls();
 const skip = kubectls.length === 0 && 'there is no kubectl: set KUBECTL_BIN, or install kubernetes-client';
 const goldenFile = (minor: number): string => inRoot(`test/e2e/kubectl/1.${minor}.txt`);
-
-/** A server without agents, and a folder with its kubeconfig. */
-async function startServer(t: TestScope): Promise<string> {
-  const home = mkdtempSync(join(tmpdir(), `pwt-${process.pid}-kubectl-`));
-  t.teardown(() => rmSync(home, { recursive: true, force: true }));
-  const kubeconfig = join(home, 'kubeconfig');
-  const argv = [inRoot('scripts/podwire'), 'server', '--listen', '127.0.0.1:0', '--data', join(home, 'data')];
-  start(t, [...argv, '--write-kubeconfig', kubeconfig], { stdio: 'ignore' });
-  await until('the server answers', () => existsSync(kubeconfig));
-  return home;
-}
 
 /** Words as a shell without quotes would have them. */
 const wordsOf = ({ line }: Call): string[] => line.split(' ');
@@ -77,7 +63,7 @@ for (const [i, kubectl] of kubectls.entries()) {
   const isWhole = i === 0 || i === kubectls.length - 1;
   const calls = CALLS.filter((call) => isWhole || call.isShort);
   t.test(`kubectl 1.${kubectl.minor}: ${calls.length} calls`, async (t) => {
-    const home = await startServer(t);
+    const home = await startServerProgram(t);
     const said = runCalls(t, kubectl, home, calls);
     if (!isWhole) return;
     const file = goldenFile(kubectl.minor);

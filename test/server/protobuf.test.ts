@@ -95,6 +95,36 @@ t.test('fields of an embedded message stand in the object itself', async (t) => 
   });
 });
 
+t.test('an object that a client has read is read with who owns its fields', async (t) => {
+  const entry = (fields: string): Buffer =>
+    join(
+      text(1, 'kubectl'),
+      text(2, 'Update'),
+      text(3, 'v1'),
+      text(4, int(1, 100)),
+      text(6, 'FieldsV1'),
+      text(7, text(1, fields)),
+      text(8, ''),
+    );
+  const object = (fields: string): Record<string, unknown> =>
+    decodeProtobuf(envelope('v1', 'ConfigMap', text(1, join(metadata('c'), text(17, entry(fields))))));
+  t.match(object('{"f:data":{}}'), {
+    metadata: {
+      name: 'c',
+      managedFields: [
+        {
+          manager: 'kubectl',
+          operation: 'Update',
+          apiVersion: 'v1',
+          time: '1970-01-01T00:01:40Z',
+          fieldsV1: { 'f:data': {} },
+        },
+      ],
+    },
+  });
+  t.throws(() => object('{'), { code: 400, message: /ConfigMap.metadata.managedFields.fieldsV1 as JSON/ });
+});
+
 t.test('what is no such body is refused with a sentence', async (t) => {
   const refuse = (body: Buffer, message: RegExp): void => {
     t.throws(() => decodeProtobuf(body), { code: 400, message });
@@ -117,7 +147,7 @@ t.test('what is no such body is refused with a sentence', async (t) => {
 });
 
 t.test('every type that a message names is there', async (t) => {
-  const plain = ['string', 'int', 'bool', 'bytes', 'Time', 'Quantity', 'IntOrString'];
+  const plain = ['string', 'int', 'bool', 'bytes', 'Time', 'Quantity', 'IntOrString', 'FieldsV1'];
   for (const [name, lines] of Object.entries(MESSAGES)) {
     for (const line of lines) {
       const type = /: (?:list |map )?(\w+)$/.exec(line)?.[1] ?? 'string';

@@ -4,7 +4,7 @@
  *
  * The server's own certificate is not kept: a new one is made at each start, for the names it has then.
  */
-import { createPrivateKey, randomBytes, type KeyObject } from 'node:crypto';
+import { createPrivateKey, randomBytes, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -55,12 +55,17 @@ export function openCredentials(folder: string, now: number): Credentials {
       key: createPrivateKey(saved.authorityKey),
       certificate: saved.authority,
     };
+    const authorityEnd = Date.parse(new X509Certificate(saved.authority).validTo);
     return {
       authority: saved.authority,
       token: saved.token,
       accountKey: createPrivateKey(saved.accountKey),
       serverCertificate: (names) => makeServerCertificate(authority, names, now),
-      clientCertificate: (options, at) => makeClientCertificate(authority, options, at),
+      clientCertificate: (options, at) => {
+        // Nothing is good for longer than the authority.
+        const lifeMs = Math.min(options.lifeMs, authorityEnd - at);
+        return makeClientCertificate(authority, { ...options, lifeMs }, at);
+      },
     };
   } catch (error) {
     throw unusable(path, error);

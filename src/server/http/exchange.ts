@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { badRequest } from '../../api/error.js';
+import type { User } from '../../api/user.js';
 import type { AccountTokens } from '../access/account-tokens.js';
 import type { Guard } from '../access/guard.js';
 import type { Registry } from '../registry/registry.js';
@@ -14,6 +15,7 @@ export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
+  readonly user: User;
   readonly guard: Guard;
   readonly tokens: AccountTokens;
   /** Whether who asks may make an object of the target's kind and place; a 403 else. */

@@ -118,6 +118,7 @@ async function handle(
     request,
     response,
     query,
+    user,
     guard: createGuard(authorizer, user),
     tokens,
     requireCreate: () => authorizer.require(user, { ...asked, verb: 'create' }),

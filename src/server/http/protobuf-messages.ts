@@ -3,7 +3,7 @@
  * creates, and what such objects are made of.
  *
  * A line is `NUMBER NAME: TYPE`; without a type it is a string. Types: string, int, bool, bytes, Time, Quantity,
- * IntOrString, or another message here; `list` and `map` (string keys) before it. A `?` behind the name is a field whose
+ * IntOrString, FieldsV1 (JSON as text), or another message here; `list` and `map` (string keys) before it. A `?` behind the name is a field whose
  * absence means something else than its zero; elsewhere a zero is absence, for the encoder writes all fields. A line without
  * a name has a message whose fields stand in the object itself.
  *
@@ -29,6 +29,16 @@ export const MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '12 annotations: map string',
     '13 ownerReferences: list OwnerReference',
     '14 finalizers: list string',
+    '17 managedFields: list ManagedFieldsEntry',
+  ],
+  ManagedFieldsEntry: [
+    '1 manager',
+    '2 operation',
+    '3 apiVersion',
+    '4 time: Time',
+    '6 fieldsType',
+    '7 fieldsV1: FieldsV1',
+    '8 subresource',
   ],
   OwnerReference: [
     '1 kind',
@@ -340,6 +350,33 @@ export const MESSAGES: Readonly<Record<string, readonly string[]>> = {
   ClusterRoleBinding: [OBJECT, '2 subjects: list Subject', '3 roleRef: RoleRef'],
   Subject: ['1 kind', '2 apiGroup', '3 name', '4 namespace'],
   RoleRef: ['1 apiGroup', '2 kind', '3 name'],
+
+  CertificateSigningRequest: [
+    OBJECT,
+    '2 spec: CertificateSigningRequestSpec',
+    '3 status: CertificateSigningRequestStatus',
+  ],
+  CertificateSigningRequestSpec: [
+    '1 request: bytes',
+    '2 username',
+    '3 uid',
+    '4 groups: list string',
+    '5 usages: list string',
+    '7 signerName',
+    '8 expirationSeconds?: int',
+  ],
+  CertificateSigningRequestStatus: [
+    '1 conditions: list CertificateSigningRequestCondition',
+    '2 certificate: bytes',
+  ],
+  CertificateSigningRequestCondition: [
+    '1 type',
+    '2 reason',
+    '3 message',
+    '4 lastUpdateTime: Time',
+    '5 lastTransitionTime: Time',
+    '6 status',
+  ],
 
   SelfSubjectAccessReview: [OBJECT, '2 spec: SelfSubjectAccessReviewSpec'],
   SelfSubjectAccessReviewSpec: [

@@ -179,6 +179,8 @@ function readValue(
       return readTime(bytes);
     case 'IntOrString':
       return readIntOrString(bytes);
+    case 'FieldsV1':
+      return readFields(bytes, path);
     default: {
       const result: Record<string, unknown> = {};
       readMessage(bytes, messages.get(type)!, path, result, depth + 1);
@@ -205,6 +207,15 @@ function readIntOrString(bytes: Buffer): string | number {
     if (wire.number === 2) number = Number(BigInt.asIntN(32, wire.integer));
   }
   return isString ? textOf(bytes, 3) : number;
+}
+
+/** FieldsV1 { 1 raw }, which is JSON. */
+function readFields(bytes: Buffer, path: string): unknown {
+  try {
+    return JSON.parse(textOf(bytes, 1) || '{}');
+  } catch (error) {
+    throw badRequest(`Cannot read ${path} as JSON: ${(error as Error).message}`);
+  }
 }
 
 function textOf(bytes: Buffer, number: number): string {

@@ -22,6 +22,7 @@ export interface Subresource {
 
 export const SUBRESOURCES: Readonly<Record<string, Subresource | undefined>> = {
   status: { verbs: ['get', 'patch', 'update'], serve: { GET: get, PUT: update, PATCH: patch } },
+  approval: { verbs: ['get', 'patch', 'update'], serve: { GET: get, PUT: update, PATCH: patch } },
   ephemeralcontainers: { verbs: ['get', 'patch', 'update'], serve: { GET: get, PUT: update, PATCH: patch } },
   scale: {
     type: { group: 'autoscaling', version: 'v1', kind: 'Scale' },

@@ -65,7 +65,7 @@ async function modify(exchange: Exchange, change: (old: ApiObject) => unknown): 
 }
 
 /** The subresources that are a part of the object itself. */
-const PARTS = ['status', 'ephemeralcontainers'] as const;
+const PARTS = ['status', 'approval', 'ephemeralcontainers'] as const;
 
 const partOf = ({ target }: Pick<Exchange, 'target'>): (typeof PARTS)[number] | undefined =>
   PARTS.find((part) => part === target.subresource);
@@ -94,7 +94,7 @@ export async function requireBody({ request }: Exchange): Promise<unknown> {
 }
 
 export function writeOptions(exchange: Exchange): WriteOptions {
-  const { query, response, guard } = exchange;
+  const { query, response, user, guard } = exchange;
   const manager = managerOf(exchange);
   const fieldValidation = query.get('fieldValidation') || 'Warn';
   if (fieldValidation !== 'Ignore' && fieldValidation !== 'Warn' && fieldValidation !== 'Strict') {
@@ -104,6 +104,7 @@ export function writeOptions(exchange: Exchange): WriteOptions {
   return {
     dryRun: isDryRun(query.getAll('dryRun')),
     fieldValidation,
+    user,
     ...(manager && { manager }),
     guard: guard.write,
     warn: (text) => {

@@ -9,6 +9,7 @@ import { apiVersionOf, findKind, type Kind } from '../../api/kinds.js';
 import type { Manager } from '../../api/managed-fields.js';
 import { checkSchema, prune } from '../../api/schema.js';
 import type { ApiObject } from '../../api/types.js';
+import type { User } from '../../api/user.js';
 import { checkRules } from '../../api/validate.js';
 import type { Place } from './place.js';
 
@@ -21,6 +22,8 @@ export interface WriteOptions {
   manager?: Manager;
   /** Asked about the object as it would be stored, and as it is; throws to refuse. */
   guard?(kind: Kind, next: ApiObject, old: ApiObject | undefined): void;
+  /** Who asks. */
+  user?: User;
   /** Told of each warning. */
   warn?(text: string): void;
 }

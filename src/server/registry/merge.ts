@@ -2,6 +2,7 @@
  * The new object from what a request asks for and what it may not change.
  */
 import { clone } from '../../api/json.js';
+import type { StatusPart } from '../../api/kind.js';
 import type { Kind } from '../../api/kinds.js';
 import { managedFieldsOf, setManagedFields } from '../../api/managed-fields.js';
 import type { ApiObject } from '../../api/types.js';
@@ -11,7 +12,7 @@ type Parts = ApiObject & { spec?: unknown; status?: unknown };
 export const specOf = (object: ApiObject): unknown => (object as Parts).spec;
 
 /** The subresources that change one part of an object and nothing else. */
-export type ChangedPart = 'status' | 'binding' | 'ephemeralcontainers';
+export type ChangedPart = StatusPart | 'binding' | 'ephemeralcontainers';
 
 /** The new object from what was asked for and what may not be changed that way. */
 export function merge(
@@ -20,10 +21,10 @@ export function merge(
   old: Parts,
   subresource: ChangedPart | undefined,
 ): ApiObject {
-  if (subresource === 'status') {
+  if (subresource === 'status' || subresource === 'approval') {
     const next: Parts = clone({ ...old, status: wanted.status });
     setManagedFields(next, managedFieldsOf(wanted) ?? managedFieldsOf(old));
-    kind.prepareStatus?.(next, old);
+    kind.prepareStatus?.(next, old, subresource);
     return next;
   }
   if (subresource === 'binding') return clone({ ...old, spec: wanted.spec } as Parts);

@@ -35,6 +35,7 @@ import type { Compare, Store } from '../store/store.js';
 import { complete, decodeBody, type WriteOptions } from './decode-body.js';
 import { Deletion, type DeleteOptions } from './deletion.js';
 import { hasLostItsLastFinalizer, merge, specOf, type ChangedPart } from './merge.js';
+import { checkNewObject } from './new-objects.js';
 import { keyOfObject, MAX_ATTEMPTS, STANDARD_NAMESPACES, type Place } from './place.js';
 import { StoredObjects } from './stored-objects.js';
 import { createUids } from './uid.js';
@@ -89,10 +90,11 @@ export class Registry {
       deletionTimestamp: undefined,
       deletionGracePeriodSeconds: undefined,
     });
-    kind.prepareCreate?.(object);
+    kind.prepareCreate?.(object, options.user);
     const asked = complete(kind, object, options);
     const early = kind.validateCreate?.(asked) ?? [];
     if (early.length > 0) throw invalidObject(kind, metadata.name, early);
+    checkNewObject(kind, asked);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const compares: Compare[] = [{ key: keyOfObject(kind, asked), modRevision: 0 }];
       if (kind.namespaced) compares.push(await this.#requireNamespace(kind, asked));
@@ -270,7 +272,9 @@ export class Registry {
 /** The rules about a change of one part, or of all but status. */
 function checkChange(kind: Kind, next: ApiObject, old: ApiObject, part: ChangedPart | undefined): Problem[] {
   if (part === 'ephemeralcontainers') return kind.checkEphemeral?.(next, old) ?? [];
-  return part ? [] : (kind.validateUpdate?.(next, old) ?? []);
+  const rules =
+    part === undefined ? kind.validateUpdate : part === 'binding' ? undefined : kind.validateStatus;
+  return rules?.(next, old) ?? [];
 }
 
 const otherName = (own: string, name: string): ApiError =>
