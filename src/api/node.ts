@@ -81,7 +81,7 @@ export const NODE: Kind<Node> = {
   singular: 'node',
   shortNames: ['no'],
   namespaced: false,
-  subresources: ['status'],
+  subresources: ['status', 'proxy'],
   schema: objectSchema({
     spec: object({
       podCIDR: STRING,

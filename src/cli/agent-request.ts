@@ -1,4 +1,7 @@
-/** Requests to an agent's own API, on its path socket: what the server does not know. */
+/**
+ * Requests to an agent's own API: what the server does not know. On its path socket, where there is one; to an agent on
+ * another host by the server, which it has dialled.
+ */
 
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
@@ -7,20 +10,35 @@ import { pipeline } from 'node:stream/promises';
 import { labPaths } from '../lab/record.js';
 import { CommandError } from './verb.js';
 
+/** What a path socket says that nobody listens on. */
+const NOBODY = ['ENOENT', 'ECONNREFUSED'];
+
 /** GET `path` from the agent of `node`. @throws with the agent's own words, or that it does not answer */
 export async function getFromAgent(lab: string, node: string, path: string): Promise<IncomingMessage> {
-  const socketPath = labPaths(lab).nodeSocket(node);
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    request({ socketPath, path, agent: false }, resolve)
-      .on('error', (error: NodeJS.ErrnoException) => {
-        reject(
-          new CommandError(
-            `The agent of ${node} does not answer at ${socketPath} (${error.code ?? error.message}); see ${labPaths(lab).log(node)}`,
-          ),
-        );
-      })
-      .end();
+  const { nodeSocket, serverSocket, log } = labPaths(lab);
+  const socketPath = nodeSocket(node);
+  try {
+    return await answered(await get(socketPath, path), node);
+  } catch (cause) {
+    const { code = '', message } = cause as NodeJS.ErrnoException;
+    if (cause instanceof CommandError) throw cause;
+    const unheard = `The agent of ${node} does not answer at ${socketPath} (${code || message}); see ${log(node)}`;
+    if (!NOBODY.includes(code)) throw new CommandError(unheard);
+    const proxied = `/api/v1/nodes/${encodeURIComponent(node)}/proxy${path}`;
+    const response = await get(serverSocket, proxied).catch(() => {
+      throw new CommandError(unheard);
+    });
+    return answered(response, node);
+  }
+}
+
+const get = (socketPath: string, path: string): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    request({ socketPath, path, agent: false }, resolve).on('error', reject).end();
   });
+
+/** @throws CommandError when the answer is no success */
+async function answered(response: IncomingMessage, node: string): Promise<IncomingMessage> {
   if (response.statusCode === 200) return response;
   const text = await textOf(response);
   let message: string;

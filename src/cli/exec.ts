@@ -3,13 +3,16 @@
  *
  * It enters the namespaces directly, by the state files, and asks neither server nor agent: so it works while they are
  * dead, and what it starts outlives them. The program has our standard streams, so a terminal is its terminal and a
- * pipe its pipe.
+ * pipe its pipe. A pod on another host is reached by the server.
  */
 
+import { existsSync } from 'node:fs';
 import { findPod, enterArgv } from '../agent/pods/enter.js';
 import { runRoot } from '../agent/paths.js';
 import { DEFAULT_NAMESPACE } from '../api/defaults.js';
 import { NETNS_DIR } from '../lab/processes.js';
+import { labPaths } from '../lab/record.js';
+import { execByServer } from './exec-by-server.js';
 import { runInside } from './foreground.js';
 import { LAB_FLAG, pickNode, pickPlace } from './pick-lab.js';
 import { NAMESPACE_FLAG } from './resources.js';
@@ -58,10 +61,15 @@ export const exec = defineVerb({
     const namespace = flags.namespace ?? DEFAULT_NAMESPACE;
     const name = pod!.replace(/^pods?\//, '');
     const state = findPod(runRoot(), place.name, namespace, name);
-    if (!state)
+    if (!state) {
+      // On another host it may. A pod of this one that does not run is told about by the server too.
+      const { serverSocket: socketPath } = labPaths(place.name);
+      if (existsSync(socketPath))
+        return execByServer({ socketPath, namespace, name, container: flags.container, command });
       throw new CommandError(
         `Pod "${name}" does not run in namespace ${namespace}; podwire get pods -A shows all`,
       );
+    }
     const term: Record<string, string> = io.stdin.isTTY && io.env['TERM'] ? { TERM: io.env['TERM'] } : {};
     return runInside(
       enterArgv(state, [...command], {

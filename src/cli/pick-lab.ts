@@ -1,5 +1,9 @@
 /** Which lab a verb is about: `--lab NAME`, or the only one there is. */
 
+import { NODE } from '../api/kinds.js';
+import { isExternalNode } from '../api/node.js';
+import type { Node } from '../api/types.js';
+import { createClient } from '../client/client.js';
 import { labPaths, listLabs, listPlaces, readLab, readPlace } from '../lab/record.js';
 import type { KnownLab, LabRecord, Place } from '../lab/record.js';
 import { CommandError } from './verb.js';
@@ -54,6 +58,24 @@ export function pickNode(place: Place, name: string): Place['nodes'][number] {
   throw new CommandError(
     `Lab "${place.name}" has no host "${name}"; it has ${place.nodes.map((one) => one.name).join(', ')}`,
   );
+}
+
+/**
+ * The hosts whose agents are asked: the one that is named, or all. The server also knows such as are on other machines.
+ *
+ * @throws CommandError when there is none of this name
+ */
+export async function pickAgents(place: Place, name: string | undefined): Promise<string[]> {
+  const here = place.nodes.map((node) => node.name);
+  if (name !== undefined && here.includes(name)) return [name];
+  const client = createClient({ socketPath: labPaths(place.name).serverSocket });
+  const known = await client.list<Node>(NODE).catch(() => ({ items: [] }));
+  client.close();
+  const elsewhere = known.items.flatMap((node) =>
+    isExternalNode(node) || here.includes(node.metadata.name) ? [] : node.metadata.name,
+  );
+  if (name === undefined) return [...here, ...elsewhere];
+  return elsewhere.includes(name) ? [name] : [pickNode(place, name).name];
 }
 
 /** The server's socket of the lab that is meant. */

@@ -2,7 +2,7 @@
 
 import { getFromAgent, textOf } from './agent-request.js';
 import { OUTPUT, outputFormat, printJson } from './output.js';
-import { LAB_FLAG, pickNode, pickPlace } from './pick-lab.js';
+import { LAB_FLAG, pickAgents, pickPlace } from './pick-lab.js';
 import { defineVerb } from './verb.js';
 
 export const tables = defineVerb({
@@ -20,10 +20,10 @@ export const tables = defineVerb({
   async run({ flags, args, io }) {
     const format = outputFormat(flags.output, ['json']);
     const place = pickPlace(flags.lab);
-    const nodes = flags.node === undefined ? place.nodes : [pickNode(place, flags.node)];
+    const nodes = await pickAgents(place, flags.node);
     const path = `/tables${args[0] === undefined ? '' : `/${encodeURIComponent(args[0])}`}`;
     const texts: [node: string, text: string][] = [];
-    for (const { name: node } of nodes) {
+    for (const node of nodes) {
       const query = format === 'json' ? '?output=json' : '';
       texts.push([node, await textOf(await getFromAgent(place.name, node, path + query))]);
     }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readings } from '../agent/packet/readings.js';
 import { getFromAgent, textOf } from './agent-request.js';
 import { OUTPUT, outputFormat } from './output.js';
-import { LAB_FLAG, pickNode, pickPlace } from './pick-lab.js';
+import { LAB_FLAG, pickAgents, pickPlace } from './pick-lab.js';
 import { formatRates, ratesOf } from './top-view.js';
 import { defineVerb, UsageError } from './verb.js';
 
@@ -28,9 +28,7 @@ export const top = defineVerb({
     const format = outputFormat(flags.output, ['json']);
     const intervalMs = readInterval(flags.interval ?? '1');
     const place = pickPlace(flags.lab);
-    const nodes = (flags.node === undefined ? place.nodes : [pickNode(place, flags.node)]).map(
-      ({ name }) => name,
-    );
+    const nodes = await pickAgents(place, flags.node);
     const look = (): Promise<Readings[]> =>
       Promise.all(
         nodes.map(

@@ -143,7 +143,7 @@ t.test('a lab', { skip: needsRoot() }, async (t) => {
     t.equal(feed('through', 'exec', 'client', '--', 'cat').stdout, 'through');
     t.equal(must('exec', 'client', '--', 'hostname'), 'client\n');
     t.match(must('exec', '--node', 'node1', '--', 'ls', '/sys/class/net'), /eth0\nlo\npw0/);
-    t.match(podwire('exec', 'nobody', '--', 'true').stderr, /Pod "nobody" does not run in namespace default/);
+    t.match(podwire('exec', 'nobody', '--', 'true').stderr, /pods "nobody" not found/);
     const child = start(t, argv('exec', 'client', '--', 'sh', '-c', 'echo ready; exec sleep 100'), { env });
     await printed(child, /ready/);
     child.kill('SIGTERM');

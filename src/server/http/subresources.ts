@@ -47,5 +47,11 @@ export const SUBRESOURCES: Readonly<Record<string, Subresource | undefined>> = {
   log: { verbs: ['get'], isStream: true, serve: {} },
   exec: { verbs: ['create', 'get'], isStream: true, serve: {} },
   attach: { verbs: ['create', 'get'], isStream: true, serve: {} },
+  proxy: {
+    type: { group: '', version: 'v1', kind: 'NodeProxyOptions' },
+    verbs: ['get'],
+    isStream: true,
+    serve: {},
+  },
   portforward: { verbs: ['create', 'get'], isStream: true, serve: {} },
 };

@@ -3,9 +3,14 @@
  *
  *     /api/v1 | /apis/GROUP/VERSION, then
  *     /PLURAL[/NAME[/SUBRESOURCE]] | /namespaces/NAMESPACE/PLURAL[/NAME[/SUBRESOURCE]]
+ *
+ * Behind the subresource `proxy` stands a path of somebody else's, see {@link proxiedPath}.
  */
 import { badRequest } from '../../api/error.js';
 import { KINDS, NAMESPACE, type Kind } from '../../api/kinds.js';
+
+/** The subresource that leads to what an object stands for: a node's agent. */
+export const PROXY = 'proxy';
 
 /** What a path names. */
 export interface Target {
@@ -34,12 +39,18 @@ export function parseTarget(pathname: string): Target | undefined {
   const kind = KINDS.find(
     (row) => row.plural === plural && row.group === group && row.versions.includes(version),
   );
-  if (!kind || more.length > 0 || name === '' || namespace === '') return undefined;
+  if (!kind || (more.length > 0 && subresource !== PROXY) || name === '' || namespace === '')
+    return undefined;
   if (!kind.namespaced && namespace !== undefined) return undefined;
   // One object of a kind that has namespaces is never named without its own.
   if (kind.namespaced && name !== undefined && namespace === undefined) return undefined;
   if (subresource !== undefined && !kind.subresources.includes(subresource)) return undefined;
   return { kind, version, namespace, name, subresource };
+}
+
+/** The path behind `/proxy` of a path that names this subresource, with its query. */
+export function proxiedPath({ pathname, search }: URL): string {
+  return (pathname.slice(pathname.indexOf(`/${PROXY}`, 1) + PROXY.length + 1) || '/') + search;
 }
 
 /** The parts of a path. @throws ApiError 400 when it is none */

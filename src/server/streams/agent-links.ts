@@ -21,6 +21,8 @@ const MAX_STATUS_CHARS = 65_536;
 /** An agent's answer: what is still to come of it can be read from the stream, and the rest of the request written. */
 export interface AgentAnswer {
   readonly code: number;
+  /** Its media type. */
+  readonly type: string | undefined;
   readonly stream: ClientHttp2Stream;
 }
 
@@ -104,7 +106,7 @@ export function createAgentLinks(log: Logger, waitMs = LINK_WAIT_MS): AgentLinks
         const timer = setTimeout(() => fail('it does not answer'), ANSWER_LIMIT_MS);
         stream.once('response', (headers) => {
           clearTimeout(timer);
-          resolve({ code: Number(headers[':status']), stream });
+          resolve({ code: Number(headers[':status']), type: headers['content-type'], stream });
         });
         // Stays, since a stream that breaks later says so again; who reads it hears of it by its end.
         stream.on('error', (error) => fail(error.message));
@@ -126,7 +128,10 @@ const unreachable = (node: string, why: string): ApiError =>
   new ApiError(503, 'ServiceUnavailable', `Cannot reach the agent of node "${node}": ${why}`);
 
 /** What an agent's answer that is no success says. */
-export async function statusOfAnswer({ code, stream }: AgentAnswer): Promise<ApiError> {
+export async function statusOfAnswer({
+  code,
+  stream,
+}: Pick<AgentAnswer, 'code' | 'stream'>): Promise<ApiError> {
   const text = await readAll(stream);
   try {
     return errorOf(JSON.parse(text) as Status);

@@ -10,12 +10,13 @@ import { AGENT_LINK, nodeOfLinkPath } from '../../client/agent-link.js';
 import { POD } from '../../api/kinds.js';
 import type { ServeStream } from '../http/exchange.js';
 import { parseUrl } from '../http/handler.js';
-import { parseTarget, type Target } from '../http/target.js';
+import { parseTarget, PROXY, proxiedPath, type Target } from '../http/target.js';
 import type { UpgradeRoute } from '../http/upgrade.js';
 import type { Registry } from '../registry/registry.js';
 import { createAgentLinks, type AgentLinks } from './agent-links.js';
 import { serveCommand, wantedStreams } from './command.js';
 import { serveLog } from './log.js';
+import { serveNodeProxy } from './node-proxy.js';
 import { agentPath, commandQuery, findPod } from './options.js';
 import { servePortForward } from './port-forward.js';
 
@@ -29,6 +30,10 @@ export function createStreams(registry: Registry, log: Logger): Streams {
   const links = createAgentLinks(log);
   return {
     async serveStream(target, { request, response, query }) {
+      if (target.subresource === PROXY) {
+        if (request.method !== 'GET') throw methodNotAllowed();
+        return serveNodeProxy(registry, links, target, proxiedPath(parseUrl(request.url!)), response);
+      }
       if (target.subresource !== 'log') throw badRequest('Upgrade request required');
       if (request.method !== 'GET') {
         throw methodNotAllowed();
