@@ -2,6 +2,7 @@
  * Which ConfigMaps and Secrets of its namespace a pod names: what its host has to fetch for it, and may.
  */
 import { ROOT_CA } from './account-volume.js';
+import { allContainers } from './all-containers.js';
 import { checkDnsSubdomain } from './rules.js';
 import type { Pod } from './types.js';
 
@@ -25,7 +26,7 @@ export function podReferences({ spec }: Pod): PodReferences {
       add(secrets, source.secret?.name);
     }
   }
-  for (const { env, envFrom } of [...(spec.initContainers ?? []), ...spec.containers]) {
+  for (const { env, envFrom } of allContainers(spec)) {
     for (const { valueFrom } of env ?? []) {
       add(configMaps, valueFrom?.configMapKeyRef?.name);
       add(secrets, valueFrom?.secretKeyRef?.name);

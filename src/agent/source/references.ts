@@ -4,8 +4,8 @@
  *
  * Theory of operation. With every list of pods: what they name and is not watched yet is listed and then watched; what none of
  * them names any more is forgotten. A pod that is new is held back from the view until everything it names has been
- * looked up once, for to its host an object that is not there and one that has not been looked up are the same. A pod's
- * references never change, so it is held back only once.
+ * looked up once, for to its host an object that is not there and one that has not been looked up are the same. A pod that
+ * runs and comes to name more (an ephemeral container) is shown as it was until then: one that is missing from a view is ended.
  */
 import { CONFIG_MAP, SECRET, type Kind } from '../../api/kinds.js';
 import { podReferences } from '../../api/pod-references.js';
@@ -16,8 +16,11 @@ import { createInformer, type Informer } from '../../client/informer.js';
 export interface References {
   /** Watch what these pods name that are on this node. Resolves when all of it has been looked up. */
   follow(pods: readonly Pod[]): Promise<void>;
-  /** The pods without those of this node that name what has not been looked up; the very same list when there are none. */
-  withoutWaiting(pods: Pod[]): Pod[];
+  /**
+   * The pods, without what has come to those of this node and names what has not been looked up; the very same list when
+   * there is nothing of the kind.
+   */
+  settled(pods: Pod[]): Pod[];
   configMaps(): ConfigMap[];
   secrets(): Secret[];
   close(): void;
@@ -46,6 +49,8 @@ export function createReferences({ client, node, changed, trouble }: ReferencesO
   ]);
   const lists = new Map<Kind, ApiObject[]>();
   let followed: readonly Pod[] = [];
+  /** Pods of this node as they were shown last, by uid. */
+  let shown = new Map<string | undefined, Pod>();
 
   const watch = (kind: Kind, key: string): Watched => {
     const [namespace, name] = key.split('/') as [string, string];
@@ -108,7 +113,13 @@ export function createReferences({ client, node, changed, trouble }: ReferencesO
       }
       await Promise.all([...watched.values()].flatMap((map) => [...map.values()].map(({ known }) => known)));
     },
-    withoutWaiting: (pods) => (pods.some(isWaiting) ? pods.filter((pod) => !isWaiting(pod)) : pods),
+    settled(pods) {
+      const now = pods.some(isWaiting)
+        ? pods.flatMap((pod) => (isWaiting(pod) ? (shown.get(pod.metadata.uid) ?? []) : pod))
+        : pods;
+      shown = new Map(now.filter(isOurs).map((pod) => [pod.metadata.uid, pod]));
+      return now;
+    },
     configMaps: () => list(CONFIG_MAP as Kind) as ConfigMap[],
     secrets: () => list(SECRET as Kind) as Secret[],
     close() {

@@ -203,7 +203,7 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
           },
           namespaces: namespaces(),
           nodes: nodes(),
-          pods: references.withoutWaiting(pods()),
+          pods: references.settled(pods()),
           services: services(),
           endpointSlices: endpointSlices(),
           // The server keeps them in step with the slices, by which packets go.
