@@ -14,8 +14,11 @@ export const CONTROL_WORDS = 16;
 
 /** The worker never waits longer, so that its turns go on. */
 export const LONGEST_WAIT_MS = 1000;
-/** The longest time that the worker looks for packets before it sleeps, unless said otherwise: see waiter.ts. */
-export const SPIN_US = 50;
+/**
+ * The longest time that the worker looks for packets before it sleeps, unless said otherwise: see waiter.ts. It does not look:
+ * with two processors, which the programs that talk need themselves, looking lost (docs/measurements.md).
+ */
+export const SPIN_US = 0;
 /** More would only warm the room. */
 export const MAX_SPIN_US = 1000;
 
