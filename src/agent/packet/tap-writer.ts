@@ -3,7 +3,7 @@
  */
 import { writev, write } from '../../sys/io.js';
 import { IOVS, type Outbox } from '../../host/outbox.js';
-import { IOVEC, StructMemory } from './pointers.js';
+import { IOVEC, StructMemory } from '../../sys/struct-memory.js';
 
 export class TapWriter {
   readonly #iovecs = new StructMemory(IOVS * IOVEC);

@@ -23,7 +23,7 @@ import { IPPROTO_IP, IP_TOS, SOL_UDP, UDP_GRO } from '../../sys/udp.js';
 import { SLOT, type Host } from '../../host/host.js';
 import { V4_MAPPED } from '../../wire/address.js';
 import { swap32 } from '../../wire/checksum.js';
-import { IOVEC, StructMemory } from './pointers.js';
+import { IOVEC, StructMemory } from '../../sys/struct-memory.js';
 
 /** Room for two control messages, a segment size and a TOS byte, of 24 bytes each. */
 const CONTROL = 64;

@@ -27,7 +27,7 @@ import { AF_INET, SOL_UDP, UDP_SEGMENT } from '../../sys/udp.js';
 import { IOVS, type Outbox } from '../../host/outbox.js';
 import type { Vteps } from '../../tables/vteps.js';
 import { swap16, swap32 } from '../../wire/checksum.js';
-import { IOVEC, StructMemory } from './pointers.js';
+import { IOVEC, StructMemory } from '../../sys/struct-memory.js';
 
 /** Entries of one sendmmsg. */
 const BATCH = 64;

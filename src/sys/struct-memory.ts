@@ -2,8 +2,8 @@
  * Memory for the structs of system calls, written as 32-bit words. An address goes in as two words; nothing here allocates
  * after its construction.
  */
-import { addressOf } from '../../sys/memory.js';
-import { IOVEC_BASE, IOVEC_LENGTH, IOVEC_SIZE } from '../../sys/layout.js';
+import { addressOf } from './memory.js';
+import { IOVEC_BASE, IOVEC_LENGTH, IOVEC_SIZE } from './layout.js';
 
 const WORD = 2 ** 32;
 
