@@ -47,8 +47,12 @@ export async function endChannels(
   response.end();
 }
 
-/** @throws ApiError before any answer */
+/**
+ * @param folder  the pod's
+ * @throws ApiError before any answer
+ */
 export async function serveExec(
+  folder: string,
   state: PodState,
   container: string | null,
   options: ExecOptions,
@@ -56,7 +60,7 @@ export async function serveExec(
   response: ServerResponse,
 ): Promise<void> {
   const record = containerOf(state, container);
-  const exec = startExec(state, record, options);
+  const exec = startExec(folder, state, record, options);
   const gone = new Promise<void>((resolve) => response.once('close', resolve));
   const channels = startChannels(request, response, [STDIN, RESIZE]);
   followSize(channels.input(RESIZE), (columns, rows) => exec.resize(columns, rows));

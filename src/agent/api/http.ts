@@ -128,8 +128,8 @@ const ROUTES: readonly (readonly ['GET' | 'POST', RegExp, Handler])[] = [
       const argv = query.getAll('command');
       if (argv.length === 0) throw badRequest('you must specify at least one command for the container');
       const options = { argv, stdin: flag(query, 'stdin'), tty: flag(query, 'tty') };
-      const { state } = shown.pod(namespace!, name!);
-      return serveExec(state, query.get('container'), options, request, response);
+      const { state, folder } = shown.pod(namespace!, name!);
+      return serveExec(folder, state, query.get('container'), options, request, response);
     },
   ],
   [

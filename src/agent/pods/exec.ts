@@ -9,18 +9,29 @@
  *
  * Standard streams are pipes, not Node's sockets, so that /dev/stdin can be opened again. It is over when the program
  * has ended and its output is closed, as in containerd: what it leaves in the background with its output holds it.
- * `kill` ends the whole session: SIGHUP, and SIGKILL a second later.
+ * `kill` ends the whole session: SIGHUP, and SIGKILL a second later. An agent that is killed cannot; so nsenter carries
+ * `PODWIRE_EXEC=folder of the pods` in its environment, by which the next agent finds and ends what nobody hears any longer.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
+import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { openPipe } from '../../sys/pipe.js';
 import { IN_POD, killSession, nsenterArgs } from './command.js';
 import { entryArgs } from './entry.js';
 import { DEFAULT_PATH } from './holder.js';
-import { ended, isAlive, childrenOf, processesBeside, refOf, signal } from './procfs.js';
+import {
+  childrenOf,
+  ended,
+  isAlive,
+  processesBeside,
+  processesWithEnv,
+  refOf,
+  signal,
+  type ProcessRef,
+} from './procfs.js';
 import { holderOf, specOf, type ContainerRecord, type PodState } from './state.js';
 import { openTerminal, type Terminal } from './terminal.js';
 
@@ -53,9 +64,15 @@ const HANGUP_GRACE_MS = 1000;
 /**
  * Run a program in a container.
  *
+ * @param folder  the pod's
  * @throws {RangeError} when the container does not run
  */
-export function startExec(state: PodState, container: ContainerRecord, options: ExecOptions): Exec {
+export function startExec(
+  folder: string,
+  state: PodState,
+  container: ContainerRecord,
+  options: ExecOptions,
+): Exec {
   const holder = holderOf(state);
   if (!holder || !isAlive(holder) || !container.state.running)
     throw new RangeError(`container not found ("${container.name}")`);
@@ -76,7 +93,12 @@ export function startExec(state: PodState, container: ContainerRecord, options: 
       // prettier-ignore
       [...nsenterArgs(holder.pid), 'setsid', ...(terminal ? ['--ctty'] : []), ...entryArgs(container.name), ...term, 'sh', '-c', IN_POD, 'sh', workingDir, ...argv],
       // Of a process group of its own, so that a Ctrl-C for the agent is none for it.
-      { cwd: '/', detached: true, stdio: [...given, 'pipe'] as never, env: { PATH: DEFAULT_PATH } },
+      {
+        cwd: '/',
+        detached: true,
+        stdio: [...given, 'pipe'] as never,
+        env: { PATH: DEFAULT_PATH, ...Object.fromEntries([markOf(dirname(folder))]) },
+      },
     );
   } finally {
     for (const fd of new Set(given)) if (typeof fd === 'number') closeSync(fd);
@@ -131,10 +153,29 @@ async function kill(child: ChildProcess, holderPid: number, terminal: Terminal |
   const main =
     child.pid === undefined || child.exitCode !== null ? undefined : childrenOf(child.pid).map(refOf)[0];
   if (main) {
-    const session = processesBeside(holderPid).filter((process) => process.session === main.pid);
-    for (const { pid } of session) signal(pid, 'SIGHUP');
-    await ended(session, HANGUP_GRACE_MS);
-    await killSession(holderPid, main);
+    await endSession(holderPid, main);
   }
   if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+}
+
+async function endSession(holderPid: number, main: ProcessRef): Promise<void> {
+  const session = processesBeside(holderPid).filter((process) => process.session === main.pid);
+  for (const { pid } of session) signal(pid, 'SIGHUP');
+  await ended(session, HANGUP_GRACE_MS);
+  await killSession(holderPid, main);
+}
+
+/** How an exec of this host's pods is known. @param podsDir  the folder of all pods' folders */
+const markOf = (podsDir: string): [name: string, value: string] => ['PODWIRE_EXEC', podsDir];
+
+/** End what was started by agents that were killed. @param podsDir  the folder of all pods' folders */
+export async function endForsakenExecs(podsDir: string): Promise<void> {
+  const forsaken = processesWithEnv(markOf(podsDir).join('=')).filter(({ parent }) => parent !== process.pid);
+  await Promise.all(
+    forsaken.map(async (nsenter) => {
+      const [main] = childrenOf(nsenter.pid).map(refOf);
+      if (main) await endSession(main.pid, main);
+      if (isAlive(nsenter)) signal(nsenter.pid, 'SIGKILL');
+    }),
+  );
 }

@@ -16,6 +16,7 @@ import type { Event, Pod, PodStatus, Service } from '../../api/types.js';
 import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
 import { createEventRecorder } from './events.js';
 import { createGate } from './gate.js';
+import { endForsakenExecs } from './exec.js';
 import { graceMsOf, newState, type HostContext } from './host-context.js';
 import { PodLife, type LogOptions } from './pod-life.js';
 import type { ResolverFiles } from './pod-dns.js';
@@ -100,6 +101,7 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
   const leaving = new Map<string, Promise<void>>();
   let wanted = new Map<string, Pod>();
   let isClosed = false;
+  let hasBegun = false;
 
   for (const folder of podFolders(context.podsDir)) {
     const state = readState(folder);
@@ -164,6 +166,11 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
   return {
     sync(pods) {
       if (isClosed) return;
+      if (!hasBegun)
+        void endForsakenExecs(context.podsDir).catch((error: unknown) =>
+          log.warn({ err: error }, 'cannot end what an earlier agent has started by exec'),
+        );
+      hasBegun = true;
       wanted = new Map(pods.map((pod) => [uidOf(pod), pod]));
       // Nothing of these is here, or no longer: say so as often as we are asked.
       for (const [uid, pod] of wanted)

@@ -182,6 +182,28 @@ t.test('an agent that dies at any moment leaves nothing that the next cannot rem
   }
 });
 
+t.test('what an exec has started ends with the next agent, and nothing else does', { skip }, async (t) => {
+  const lab = makeLab(t);
+  const pod = podOf('busy', { command: ['sleep', '1000'] });
+  const agent = startAgent(t, lab, [pod], 'exec');
+  await printed(agent, /^busy .*"ready":true/m);
+  const host = makeHost(t, lab);
+  const running = async (): Promise<string[]> =>
+    (await host.exec('busy', 'pgrep', '-a', '^sleep')).stdout
+      .replace(/^\d+ /gm, '')
+      .trim()
+      .split('\n')
+      .sort();
+  const all = ['sleep 1000', 'sleep 2001', 'sleep 2002', 'sleep infinity'];
+  await until('it runs', async () => (await running()).join() === all.join());
+  await kill9(agent);
+  t.same(await running(), all, 'its own agent could not end it');
+  host.runtime.sync([pod]);
+  await until('it has ended', async () => (await running()).join() === 'sleep 1000,sleep infinity');
+  await host.ready('busy');
+  t.equal(host.status('busy')?.containerStatuses?.[0].restartCount, 0);
+});
+
 t.test('a command whose waiter was killed is not lost', { skip }, async (t) => {
   const lab = makeLab(t);
   const pod = podOf('busy', { command: ['sleep', '1000'] });
