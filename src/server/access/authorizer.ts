@@ -79,7 +79,10 @@ export async function createAuthorizer(
         ? { path: request.path }
         : { resource: resourceText(request), namespace: request.namespace, name: request.name };
       const { username, groups } = user;
-      log.info({ user: username, groups, verb: request.verb, ...what, why: decision.reason }, 'refused');
+      log.info(
+        { user: username, groups, verb: request.verb, ...what, why: decision.reason || 'no role allows it' },
+        'refused',
+      );
       throw refusal(user, request, decision);
     },
     rulesOf: (user, namespace) => roles.rulesOf(user, namespace),
