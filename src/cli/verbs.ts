@@ -33,5 +33,7 @@ export const VERBS: readonly VerbRow[] = [
   { name: 'bench', summary: 'how fast it is here, beside the kernel', load: async () => (await import('./bench.js')).bench },
   { name: 'doctor', summary: 'what on this machine will bite you', load: async () => (await import('./doctor.js')).doctor },
   { name: 'server', summary: 'the API of a cluster', load: async () => (await import('./server.js')).server },
+  { name: 'token', summary: 'let other hosts join', load: async () => (await import('./token.js')).token },
+  { name: 'user', summary: 'let people in', load: async () => (await import('./user.js')).user },
   { name: 'supervise', summary: 'keep a lab running', hidden: true, load: async () => (await import('./supervise.js')).supervise },
 ];

@@ -43,6 +43,8 @@ export interface Client {
   update<T extends ApiObject>(object: T): Promise<T>;
   /** Replace status and nothing else. */
   updateStatus<T extends ApiObject>(object: T): Promise<T>;
+  /** Replace what was decided about a request: its conditions. */
+  updateApproval<T extends ApiObject>(object: T): Promise<T>;
   /** JSON merge patch. */
   patch<T extends ApiObject>(
     kind: Kind<T>,
@@ -185,6 +187,7 @@ export function createClient(options: ClientOptions): Client {
     create: (object) => write('POST', object),
     update: (object) => write('PUT', object),
     updateStatus: (object) => write('PUT', object, 'status'),
+    updateApproval: (object) => write('PUT', object, 'approval'),
     patch: (kind, name, namespace, patch) =>
       call('PATCH', pathOf(kind, inNamespace(kind, namespace), name), patch, 'application/merge-patch+json'),
     async remove(kind, name, namespace, { gracePeriodSeconds, uid } = {}) {

@@ -3,6 +3,7 @@
  */
 import { lstatSync, readFileSync, unlinkSync } from 'node:fs';
 import { connect, isIPv6, type AddressInfo, type Server } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { writeFileWhole } from '../client/write-file.js';
 
@@ -22,13 +23,34 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
 }
 
+/**
+ * Where other hosts reach a server, if nobody has said.
+ *
+ * On all addresses: the first of a NIC. VirtualBox gives every machine 10.0.2.15 on its first NIC, and Docker and its like
+ * make NICs of their own; such an address is taken only when there is no other.
+ */
+export function advertisedHost(host: string, nics = networkInterfaces()): string {
+  if (!isEveryAddress(host)) return host;
+  const found = Object.entries(nics).flatMap(([nic, list = []]) =>
+    list
+      .filter(({ internal, family }) => !internal && family === 'IPv4')
+      .map(({ address }) => ({ address, isPoor: address === '10.0.2.15' || MADE_NICS.test(nic) })),
+  );
+  return (found.find(({ isPoor }) => !isPoor) ?? found[0])?.address ?? '127.0.0.1';
+}
+
+/** Names of NICs that programs make for themselves. */
+const MADE_NICS = /^(docker|br-|veth|virbr|cni|flannel|podman|pw)/;
+
 export const isEveryAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
 /** The URL by which a server on this address is reached from this host. */
-export function urlOf({ host, port }: ListenAddress): string {
-  const name = isEveryAddress(host) ? '127.0.0.1' : host;
-  return `https://${isIPv6(name) ? `[${name}]` : name}:${port}`;
-}
+export const urlOf = ({ host, port }: ListenAddress): string =>
+  urlFor({ host: isEveryAddress(host) ? '127.0.0.1' : host, port });
+
+/** The URL of a host and a port. */
+export const urlFor = ({ host, port }: ListenAddress): string =>
+  `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
 
 /**
  * Listen on a TCP address. A port that was chosen freely is taken again at the next start, so that clients that know it

@@ -20,15 +20,16 @@ import { createCertificateOwner } from './access/client-certificates.js';
 import { openCredentials } from './access/credentials.js';
 import { repairRoles } from './access/default-roles.js';
 import { createTokenGate, OPEN_GATE, type User } from './access/gate.js';
-import { formatKubeconfig } from './access/kubeconfig.js';
+import { publishClusterInfo } from './access/cluster-info.js';
 import { createSigning } from './access/signing.js';
 import { createTlsServer } from './access/tls.js';
+import { formatKubeconfig } from '../client/kubeconfig.js';
 import { writeFileWhole } from '../client/write-file.js';
 import { startControlLoop } from './control-loop.js';
 import { createHandler, toApiError } from './http/handler.js';
 import { tlsRoute } from './http/tls-upgrade.js';
 import { serveUpgrades, type UpgradeRoute, type Upgrades } from './http/upgrade.js';
-import { listenPath, listenTcp, urlOf, type ListenAddress } from './listen.js';
+import { advertisedHost, listenPath, listenTcp, urlFor, urlOf, type ListenAddress } from './listen.js';
 import { watchAgents } from './liveness.js';
 import { Registry } from './registry/registry.js';
 import { openLmdbStore } from './store/lmdb-store.js';
@@ -41,6 +42,10 @@ export interface ServerOptions {
   readonly socketPath?: string;
   /** A TCP port for who has a token. */
   readonly listen?: ListenAddress;
+  /** Where other hosts reach it, when that is not where it listens. */
+  readonly advertise?: Partial<ListenAddress>;
+  /** Names and addresses that its certificate has besides. */
+  readonly names?: readonly string[];
   /** A kubeconfig to write as soon as requests over TLS are answered. */
   readonly kubeconfig?: { readonly path: string; readonly name: string };
   readonly log: Logger;
@@ -124,7 +129,15 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     /** Connections that become something else, whichever way they come. */
     const upgrades: UpgradeRoute[] = [...streams.routes];
 
-    const tls = await createTlsServer(credentials, registry.objects, options.listen?.host, HTTP_OPTIONS);
+    const { advertise } = options;
+    const names = [...(options.names ?? []), ...(advertise?.host === undefined ? [] : [advertise.host])];
+    const tls = await createTlsServer(
+      credentials,
+      registry.objects,
+      options.listen?.host,
+      names,
+      HTTP_OPTIONS,
+    );
     endings.push(() => tls.close());
     const tokens = createAccountTokens(credentials.accountKey, registry.objects);
     const gate = createTokenGate({
@@ -149,18 +162,26 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     endings.push(() => tls.server.closeAllConnections());
     endings.push(() => overTls.close());
     let url: string | undefined;
+    let advertised: string | undefined;
     if (options.listen) {
       const port = await listenTcp(tls.server, options.listen, data);
       tls.server.on('error', fatal);
       endings.push(() => stop(tls.server, overTls));
-      url = urlOf({ host: options.listen.host, port });
+      const { host } = options.listen;
+      url = urlOf({ host, port });
+      advertised = urlFor({ host: advertise?.host ?? advertisedHost(host), port: advertise?.port ?? port });
+      const cluster = { name: options.kubeconfig?.name ?? 'podwire', url: advertised };
+      await publishClusterInfo(registry, { ...cluster, authority: credentials.authority });
       if (options.kubeconfig) {
         const { path, name } = options.kubeconfig;
         const { authority, token } = credentials;
-        writeFileWhole(path, formatKubeconfig({ name, url, authority, token }));
+        writeFileWhole(
+          path,
+          formatKubeconfig({ name, url, authority, user: `${name}-admin`, identity: { token } }),
+        );
       }
     }
-    log.info({ socketPath, url, data, revision: store.revision }, 'the API answers');
+    log.info({ socketPath, url, advertised, data, revision: store.revision }, 'the API answers');
     return { url, close };
   } catch (error) {
     await close();

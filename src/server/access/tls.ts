@@ -3,6 +3,7 @@
  * TCP port, when it listens on one, and over the path socket, from agents that pipe what pods send to their gateway.
  */
 import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import type { ServerOptions } from 'node:http';
 import { labSpec } from '../../api/defaults.js';
@@ -39,11 +40,13 @@ export interface TlsServer {
  * A TLS server that listens nowhere yet.
  *
  * @param host  where it will listen, if anywhere
+ * @param more  names and addresses by which it is called besides
  */
 export async function createTlsServer(
   credentials: Credentials,
   objects: StoredObjects,
   host: string | undefined,
+  more: readonly string[],
   options: ServerOptions,
 ): Promise<TlsServer> {
   let names = new Set<string>();
@@ -55,7 +58,12 @@ export async function createTlsServer(
     return { key: keyText, cert: chain, ca: credentials.authority };
   };
   const currentNames = async (): Promise<Set<string>> =>
-    new Set([...STANDARD_NAMES, ...ownNames(host), await serviceAddress(objects)]);
+    new Set([
+      ...STANDARD_NAMES,
+      ...ownNames(host),
+      ...more.map((name) => name.toLowerCase()),
+      await serviceAddress(objects),
+    ]);
   names = await currentNames();
   const server = createServer({
     ...options,
@@ -67,6 +75,13 @@ export async function createTlsServer(
     handshakeTimeout: HANDSHAKE_MS,
     // Upgrades need HTTP/1.1; everybody speaks it.
     ALPNProtocols: ['http/1.1'],
+  });
+  // An address that a NIC got later: before the handshake, for the certificate must have it.
+  server.prependListener('connection', ({ localAddress }: Socket) => {
+    const address = localAddress?.replace(/^::ffff:/, '');
+    if (host === undefined || !isEveryAddress(host) || !address || names.has(address)) return;
+    names = new Set([...names, address]);
+    server.setSecureContext(certificate());
   });
   // The lab says where Services are; it may come after the server.
   const watch = objects.store.watch({
