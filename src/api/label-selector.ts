@@ -7,10 +7,10 @@
 import { equal } from './json.js';
 import { at, forbidden, invalid, required, type Problem } from './problem.js';
 import { checkLabels, checkQualifiedName } from './rules.js';
-import { listOf, object, STRING, STRINGS, STRING_MAP } from './schema.js';
+import { listOf, named, object, STRING, STRINGS, STRING_MAP } from './schema.js';
 import type { LabelSelector, LabelSelectorRequirement } from './types.js';
 
-export const LABEL_SELECTOR = object({
+export const LABEL_SELECTOR = named('io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector', {
   matchExpressions: listOf(object({ key: STRING, operator: STRING, values: STRINGS }, ['key', 'operator'])),
   matchLabels: STRING_MAP,
 });

@@ -2,11 +2,15 @@
  * The part of a pod's schema that says which nodes it wants.
  */
 import { LABEL_SELECTOR } from './label-selector.js';
-import { INT32, INT64, listOf, object, STRING, STRINGS } from './schema.js';
+import { INT32, INT64, listOf, named, object, STRING, STRINGS } from './schema.js';
 
 const REQUIREMENTS = listOf(object({ key: STRING, operator: STRING, values: STRINGS }, ['key', 'operator']));
-const NODE_TERM = object({ matchExpressions: REQUIREMENTS, matchFields: REQUIREMENTS });
-const POD_TERM = object(
+const NODE_TERM = named('io.k8s.api.core.v1.NodeSelectorTerm', {
+  matchExpressions: REQUIREMENTS,
+  matchFields: REQUIREMENTS,
+});
+const POD_TERM = named(
+  'io.k8s.api.core.v1.PodAffinityTerm',
   {
     labelSelector: LABEL_SELECTOR,
     matchLabelKeys: STRINGS,

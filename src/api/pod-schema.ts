@@ -16,6 +16,7 @@ import {
   listOf,
   mapOf,
   METADATA,
+  named,
   object,
   oneOf,
   QUANTITY,
@@ -26,7 +27,11 @@ import {
   type Schema,
 } from './schema.js';
 
-const HTTP_GET = object(
+/** Kubernetes' name for what is in the group without a name. */
+const CORE = 'io.k8s.api.core.v1';
+
+const HTTP_GET = named(
+  `${CORE}.HTTPGetAction`,
   {
     host: STRING,
     path: STRING,
@@ -40,7 +45,7 @@ const EXEC = object({ command: STRINGS });
 const TCP_SOCKET = object({ host: STRING, port: INT_OR_STRING }, ['port']);
 const HANDLER = { exec: EXEC, httpGet: HTTP_GET, tcpSocket: TCP_SOCKET };
 
-const PROBE = object({
+const PROBE = named(`${CORE}.Probe`, {
   ...HANDLER,
   grpc: object({ port: INT32, service: STRING }, ['port']),
   failureThreshold: INT32,
@@ -51,7 +56,10 @@ const PROBE = object({
   terminationGracePeriodSeconds: INT64,
 });
 
-const LIFECYCLE_HANDLER = object({ ...HANDLER, sleep: object({ seconds: INT64 }, ['seconds']) });
+const LIFECYCLE_HANDLER = named(`${CORE}.LifecycleHandler`, {
+  ...HANDLER,
+  sleep: object({ seconds: INT64 }, ['seconds']),
+});
 
 const KEY_SELECTOR = object({ key: STRING, name: STRING, optional: BOOLEAN }, ['key']);
 const OBJECT_SOURCE = object({ name: STRING, optional: BOOLEAN });
@@ -79,7 +87,7 @@ const ENV = listOf(
   'name',
 );
 
-const RESOURCES = object({
+const RESOURCES = named(`${CORE}.ResourceRequirements`, {
   limits: mapOf(QUANTITY),
   requests: mapOf(QUANTITY),
   claims: listOf(object({ name: STRING, request: STRING }, ['name'])),
@@ -140,7 +148,7 @@ const CONTAINER_FIELDS: Record<string, Schema> = {
   ),
 };
 
-const CONTAINERS = listOf(object(CONTAINER_FIELDS, ['name']), 'name');
+const CONTAINERS = listOf(named(`${CORE}.Container`, CONTAINER_FIELDS, ['name']), 'name');
 
 const KEYS_TO_PATHS = listOf(object({ key: STRING, path: STRING, mode: INT32 }, ['key', 'path']));
 const VOLUME_FILES = { defaultMode: INT32, optional: BOOLEAN, items: KEYS_TO_PATHS };
@@ -262,7 +270,7 @@ export const POD_SPEC = object(
   ['containers'],
 );
 
-const CONTAINER_STATE = object({
+const CONTAINER_STATE = named(`${CORE}.ContainerState`, {
   waiting: object({ reason: STRING, message: STRING }),
   running: object({ startedAt: TIME }),
   terminated: object(

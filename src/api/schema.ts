@@ -33,6 +33,8 @@ export interface Schema {
   /** A strategic merge leaves of this map, or of this list's items, only the fields that the patch names in `$retainKeys`. */
   readonly retainKeys?: boolean;
   readonly description?: string;
+  /** What Kubernetes calls it, where several places have it: a document then says it once. */
+  readonly title?: string;
 }
 
 export const STRING: Schema = { type: 'string' };
@@ -51,6 +53,10 @@ export const object = (
   properties: Readonly<Record<string, Schema>>,
   requiredFields: readonly string[] = [],
 ): Schema => ({ type: 'object', properties, required: requiredFields });
+export const named = (title: string, ...parts: Parameters<typeof object>): Schema => ({
+  ...object(...parts),
+  title,
+});
 export const mapOf = (values: Schema): Schema => ({ type: 'object', additionalProperties: values });
 export const listOf = (items: Schema, mergeKey?: string, mapKeys?: Schema['mapKeys']): Schema => ({
   type: 'array',
@@ -64,7 +70,7 @@ export const STRINGS = listOf(STRING);
 export const STRING_MAP = mapOf(STRING);
 
 /** metadata of every object. */
-export const METADATA = object({
+export const METADATA = named('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta', {
   name: STRING,
   generateName: STRING,
   namespace: STRING,

@@ -116,8 +116,14 @@ t.test('OpenAPI: a mini version 2 in protobuf, version 3 for each group and vers
   t.match(podSchema.properties.spec.properties.containers, {
     type: 'array',
     'x-kubernetes-patch-merge-key': 'name',
-    items: { properties: { image: { type: 'string' } } },
+    items: { allOf: [{ $ref: '#/components/schemas/io.k8s.api.core.v1.Container' }] },
   });
+  const text = JSON.stringify(core);
+  for (const [, name] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g))
+    if (!core.components.schemas[name!]) t.fail(`${name} is referred to, and not there`);
+  const container = core.components.schemas['io.k8s.api.core.v1.Container'];
+  t.match(container.properties, { image: { type: 'string' } });
+  t.equal(text.split('"initialDelaySeconds":').length - 1, 1, 'a probe is said once');
   const { patch } = core.paths['/api/v1/namespaces/{namespace}/pods/{name}'];
   t.strictSame(
     patch.parameters.map(({ name }: { name: string }) => name),

@@ -1,5 +1,8 @@
 /**
  * A schema of ours as OpenAPI 3 says it, with Kubernetes' extensions for how lists are merged.
+ *
+ * What has a name is said once in a document and referred to from everywhere: kubectl's apply reads the whole document again
+ * for every object, and a container with its probes stands in a pod twice.
  */
 import type { Schema } from '../../api/schema.js';
 
@@ -12,6 +15,23 @@ export function openApiSchema(schema: Schema): object {
   return result;
 }
 
+/** Kubernetes refers in this way, so that a place may have a default and a description of its own. */
+const partSchema = (schema: Schema): object =>
+  schema.title === undefined
+    ? openApiSchema(schema)
+    : { allOf: [{ $ref: `#/components/schemas/${schema.title}` }] };
+
+/** The schemas with names that a schema refers to, however far down. */
+export function namedSchemas(schema: Schema, found = new Map<string, object>()): Map<string, object> {
+  const { properties = {}, additionalProperties, items } = schema;
+  for (const part of [...Object.values(properties), additionalProperties, items]) {
+    if (!part || (part.title !== undefined && found.has(part.title))) continue;
+    if (part.title !== undefined) found.set(part.title, openApiSchema(part));
+    namedSchemas(part, found);
+  }
+  return found;
+}
+
 function convert(schema: Schema): object {
   const { type, format, description, properties, additionalProperties, required, items } = schema;
   return {
@@ -20,12 +40,12 @@ function convert(schema: Schema): object {
     ...(type !== undefined && format !== undefined && { format }),
     ...(properties && {
       properties: Object.fromEntries(
-        Object.entries(properties).map(([name, property]) => [name, openApiSchema(property)]),
+        Object.entries(properties).map(([name, property]) => [name, partSchema(property)]),
       ),
     }),
-    ...(additionalProperties && { additionalProperties: openApiSchema(additionalProperties) }),
+    ...(additionalProperties && { additionalProperties: partSchema(additionalProperties) }),
     ...(required && required.length > 0 && { required }),
-    ...(items && { items: openApiSchema(items) }),
+    ...(items && { items: partSchema(items) }),
     ...(schema.enum && { enum: schema.enum }),
     ...mergeExtensions(schema),
   };

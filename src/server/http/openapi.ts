@@ -10,7 +10,7 @@ import { KINDS, type Kind } from '../../api/kinds.js';
 import { RELEASE_NAME } from '../../api/release.js';
 import { sendJson } from './body.js';
 import { groupVersion, namedGroups, versionsOf } from './discovery.js';
-import { openApiSchema } from './openapi-schema.js';
+import { namedSchemas, openApiSchema } from './openapi-schema.js';
 import { patchTypes, STRATEGIC_MERGE_PATCH } from './patch.js';
 
 /** Not `…v2@v1.0…`, which upstream once said: an @ is no character of a media type, and kubectl 1.20 stops at it. */
@@ -76,7 +76,10 @@ function documentV3(group: string, version: string): object {
     info: INFO,
     paths: Object.fromEntries(kinds.flatMap((kind) => pathItemsV3(kind, version))),
     components: {
-      schemas: Object.fromEntries(kinds.flatMap((kind) => schemasV3(kind, version))),
+      schemas: Object.fromEntries([
+        ...kinds.flatMap((kind) => [...namedSchemas(kind.schema)]),
+        ...kinds.flatMap((kind) => schemasV3(kind, version)),
+      ]),
     },
   };
 }
