@@ -19,14 +19,13 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turnOver } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import { MissingError } from '../../api/container-environment.js';
-import type { Container, LifecycleHandler, PodSpec, Volume } from '../../api/types.js';
-import { nextDelay, restarts, type Backoff } from './backoff.js';
+import type { Container, LifecycleHandler } from '../../api/types.js';
+import { nextDelay, restarts } from './backoff.js';
+import { startBuiltin } from './builtin-run.js';
 import { adoptCommand, startCommand, type Exit, type Run } from './command.js';
-import type { Happening } from './events.js';
+import type { ContainerContext } from './container-context.js';
 import { hasEntry, readLastWords, writeEntry } from './entry.js';
-import { findHtml, type Found } from './html.js';
 import { MIN_GRACE_MS, PreStop, runPostStart } from './hooks.js';
 import { planOf } from './images.js';
 import { LogWriter } from './log-writer.js';
@@ -35,43 +34,7 @@ import { look, type ProbeResult, type ProbeTarget } from './probe.js';
 import { Prober } from './prober.js';
 import { isSidecar } from './start-order.js';
 import { containerId, rfc3339, type ContainerRecord } from './state.js';
-import { startServers, type Servers } from './servers.js';
-
-/** What a container needs to know of its pod. */
-export interface ContainerContext {
-  /** The pod's folder. */
-  dir: string;
-  /** `NAME_NAMESPACE(UID)`, as the kubelet names pods in messages. */
-  fullName: string;
-  podName: string;
-  uid: string;
-  hostname: string;
-  /** Where its sockets are; undefined: the machine's own namespace. */
-  netns: string | undefined;
-  /** The host's; undefined: the machine's own. */
-  hostNetns: string | undefined;
-  restartPolicy: PodSpec['restartPolicy'];
-  /** How long it may take to end when a probe has failed. */
-  graceMs: number;
-  backoff: Backoff;
-  /** The holder's pid while it is alive. */
-  holderPid(): number | undefined;
-  podIP(): string | undefined;
-  volumes: readonly Volume[];
-  /**
-   * Its variables as they are now.
-   *
-   * @throws {MissingError} when one comes from something that is not there
-   */
-  environment(): Record<string, string>;
-  /** See {@link ProbeTarget}; of the container of that name. */
-  enter(container: string, argv: readonly string[], limitSeconds: number): string[];
-  /** The record has changed: write it down and report it. */
-  changed(): void;
-  /** Tell people of something that happened to it. */
-  tell(type: Happening['type'], reason: string, message: string): void;
-  log: Logger;
-}
+import type { Servers } from './servers.js';
 
 /** The record of a container that has not been started. */
 export const newRecord = (container: Container): ContainerRecord => ({
@@ -313,27 +276,11 @@ export class ContainerLife {
     if (plan.kind !== 'builtin') return false;
     mkdirSync(join(this.#context.dir, this.record.name), { recursive: true, mode: 0o700 });
     const log = new LogWriter(`${this.#base()}.log`, this.#logFailed);
-    const write = (line: string) => log.write('stdout', Buffer.from(`${line}\n`));
-    const { volumes } = this.#context;
-    const find = (path: string): Found => {
-      const holderPid = this.#context.holderPid();
-      return holderPid === undefined
-        ? 'nothing'
-        : findHtml(`/proc/${holderPid}/root`, this.#spec, volumes, path);
-    };
-    const identity = { ...this.#context, image: this.#spec.image ?? '', find };
     try {
-      const servers = await startServers(identity, plan.listeners, write);
-      const close = async () => {
-        await servers.close();
-        log.close();
-      };
-      this.#servers = { close };
+      this.#servers = await startBuiltin(this.#context, this.#spec, plan.listeners, log);
       return true;
     } catch (error) {
       const { message } = error as Error;
-      write(message);
-      log.close();
       await this.#over({ exitCode: 1, finishedMs: Date.now(), reason: 'Error', message });
       return false;
     }
@@ -470,9 +417,9 @@ export class ContainerLife {
 
   /** What the container itself says of its end. */
   #lastWords(exitCode: number): string | undefined {
+    const isLogAsked = this.#spec.terminationMessagePolicy === 'FallbackToLogsOnError' && exitCode !== 0;
     const holderPid = this.#context.holderPid();
     const words = holderPid === undefined ? undefined : readLastWords(holderPid, this.record.name);
-    const isLogAsked = this.#spec.terminationMessagePolicy === 'FallbackToLogsOnError' && exitCode !== 0;
     return words ?? (isLogAsked ? lastWordsOfLog(`${this.#base()}.log`) : undefined);
   }
 
