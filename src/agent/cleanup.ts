@@ -1,13 +1,15 @@
 /**
  * Remove what an agent of this host left, after it has ended: host state and pods for `podwire agent --cleanup`, host state
- * alone with `--keep-pods`, which a service manager calls after every end (the next agent then takes the pods back).
+ * alone with `--keep-pods`, which a service manager calls after every end (the next agent then takes the pods back). Who the
+ * host is to its server stays, so that it can be started again, unless it shall be forgotten too.
  */
 import { rmdirSync, rmSync } from 'node:fs';
 import { undoJournal } from './host-state.js';
+import { removeIdentity } from './join/identity.js';
 import { takeLock } from './lock.js';
 import type { Logger } from './log.js';
 import type { AgentParts } from './parts.js';
-import { agentPaths, labDir, makeAgentDirs, runRoot, type AgentPaths } from './paths.js';
+import { agentPaths, identityPath, labDir, makeAgentDirs, runRoot, type AgentPaths } from './paths.js';
 
 export interface CleanUpOptions {
   lab: string;
@@ -16,6 +18,8 @@ export interface CleanUpOptions {
   log: Logger;
   /** Take back host state alone. */
   keepPods?: boolean;
+  /** Remove also who this host is to its server: it must join again. */
+  forget?: boolean;
   createPodRuntime: AgentParts['createPodRuntime'];
 }
 
@@ -45,6 +49,7 @@ export const cleanUp = async ({
   netns,
   log,
   keepPods = false,
+  forget = false,
   createPodRuntime,
 }: CleanUpOptions): Promise<string[]> => {
   const paths = agentPaths(lab, node);
@@ -72,6 +77,7 @@ export const cleanUp = async ({
     if (!keepPods) await removePods();
     rmSync(paths.socket, { force: true });
     if (problems.length > 0) return problems;
+    if (forget) removeIdentity(identityPath(lab, node));
     if (!keepPods) rmSync(paths.dir, { recursive: true, force: true });
     return [];
   } finally {

@@ -37,6 +37,13 @@ export const agentPaths = (lab: string, node: string): AgentPaths => {
   };
 };
 
+/** What must outlive a reboot: `/var/lib/podwire`, or the environment's PODWIRE_STATE. */
+const stateRoot = (): string => process.env['PODWIRE_STATE'] || '/var/lib/podwire';
+
+/** Who the host of `node` is to its server, see join/identity.ts. */
+export const identityPath = (lab: string, node: string): string =>
+  join(stateRoot(), lab, node, 'identity.json');
+
 /** Make the lab's directory and the agent's, for root's eyes only. */
 export const makeAgentDirs = (paths: AgentPaths): void => {
   mkdirSync(paths.pods, { recursive: true, mode: 0o700 });

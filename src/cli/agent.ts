@@ -5,22 +5,15 @@
 
 import { hostname } from 'node:os';
 import { runAgent } from '../agent/agent.js';
-import { dialServer } from '../agent/api/dial.js';
 import { cleanUp } from '../agent/cleanup.js';
 import { createLogger, type Logger } from '../agent/log.js';
 import { MAX_SPIN_US, SPIN_US } from '../agent/packet/contract.js';
 import { startPacketPath } from '../agent/packet/packet-path.js';
 import { createPodRuntime } from '../agent/pods/runtime.js';
 import { preflight } from '../agent/preflight.js';
-import { createFilesSource } from '../agent/source/files.js';
-import { createServerSource } from '../agent/source/server.js';
-import type { ClusterSource } from '../agent/source/source.js';
 import { checkDnsLabel, checkDnsSubdomain } from '../api/rules.js';
-import { AGENT_USER } from '../api/types.js';
-import { createClient } from '../client/client.js';
-import { connectToTls } from '../client/relay.js';
-import { nameOf } from '../client/server-address.js';
 import type { Offload } from '../sys/tap.js';
+import { openSource, type AgentSource } from './agent-source.js';
 import { CommandError, defineVerb, UsageError } from './verb.js';
 
 /** The lab's name of a host that is in none. */
@@ -31,9 +24,10 @@ const LONGEST_END_MS = 4_000;
 
 export const agent = defineVerb({
   usage: [
+    'agent [--node NODE] --server https://HOST:PORT --token TOKEN [--iface NIC | --iface-can-reach ADDRESS]',
     'agent [--node NODE] --server SOCKET [--iface NIC | --iface-can-reach ADDRESS]',
     'agent [--node NODE] --objects FILE…',
-    'agent [--node NODE] --cleanup [--keep-pods]',
+    'agent [--node NODE] --cleanup [--keep-pods | --forget]',
   ],
   description:
     'Run one host: its pods, their network, and the tunnels to other hosts. The objects come from a server, or from ' +
@@ -43,7 +37,17 @@ export const agent = defineVerb({
     node: { type: 'string', value: 'NODE', help: "this host's node (default: the host's name)" },
     lab: { type: 'string', value: 'NAME', help: `the lab it belongs to (default: ${NO_LAB})` },
     netns: { type: 'string', value: 'NETNS', help: 'the network namespace that plays the host' },
-    server: { type: 'string', value: 'SOCKET', help: "path of the server's socket" },
+    server: {
+      type: 'string',
+      value: 'URL|SOCKET',
+      help: "the server's https://HOST:PORT, or the path of its socket; default: the one that this host has joined",
+    },
+    token: {
+      type: 'string',
+      value: 'TOKEN',
+      help: 'the word to join with, as "podwire token create" prints it',
+    },
+    'token-file': { type: 'string', value: 'FILE', help: 'a file with that word, which others cannot see' },
     objects: {
       type: 'string',
       multiple: true,
@@ -69,9 +73,14 @@ export const agent = defineVerb({
     },
     cleanup: { type: 'boolean', help: 'remove what an agent left on this host' },
     'keep-pods': { type: 'boolean', help: 'with --cleanup: take back what it changed on the host, no more' },
+    forget: { type: 'boolean', help: 'with --cleanup: remove also who this host is to its server' },
   },
   args: { min: 0, max: Number.MAX_SAFE_INTEGER },
-  example: ['podwire agent --node vm1 --objects nodes.yaml pods.yaml', 'podwire agent --node vm1 --cleanup'],
+  example: [
+    'podwire agent --server https://192.168.56.11:6443 --token-file token',
+    'podwire agent --node vm1 --objects nodes.yaml pods.yaml',
+    'podwire agent --node vm1 --cleanup',
+  ],
 
   async run({ flags, args }) {
     const lab = flags.lab ?? NO_LAB;
@@ -89,18 +98,30 @@ export const agent = defineVerb({
     const keepPods = flags['keep-pods'];
     if (keepPods && !flags.cleanup) throw new UsageError('--keep-pods goes with --cleanup');
 
+    const { forget } = flags;
+    if (forget && (!flags.cleanup || keepPods))
+      throw new UsageError('--forget goes with --cleanup, and not with --keep-pods');
+
     if (flags.cleanup) {
       if (flags.server !== undefined || files)
         throw new UsageError('--cleanup takes neither --server nor --objects');
       const [problem] = preflight();
       if (problem !== undefined) throw new CommandError(problem);
-      const problems = await cleanUp({ lab, node, netns, log, keepPods, createPodRuntime });
+      const problems = await cleanUp({ lab, node, netns, log, keepPods, forget, createPodRuntime });
       if (problems.length > 0) throw new CommandError(problems.join('\n'));
       return 0;
     }
 
-    const server = flags.server === undefined ? undefined : { socketPath: flags.server };
-    const source = makeSource(server, files, lab, node, log);
+    const spinUs = readSpin(flags['spin-us']);
+    let signal: AbortSignal | undefined;
+    const stop = (): AbortSignal => (signal ??= stopOnSignals(log));
+    let opened: AgentSource;
+    try {
+      opened = await openSource(flags, files, { lab, node, netns, log, stop });
+    } catch (error) {
+      if (signal?.aborted) return 0; // while it waited for the server
+      throw error;
+    }
     return runAgent({
       lab,
       node,
@@ -108,14 +129,13 @@ export const agent = defineVerb({
       iface: flags.iface,
       canReach: flags['iface-can-reach'],
       offload,
-      spinUs: readSpin(flags['spin-us']),
+      spinUs,
       hasHostRules: !flags['no-host-rules'],
-      source,
       dnsRelay: flags['dns-relay'],
-      dial: server && ((listener) => dialServer({ server, node, listener, log })),
+      ...opened,
       parts: { startPacketPath, createPodRuntime },
       log,
-      stop: stopOnSignals(log),
+      stop: stop(),
     });
   },
 });
@@ -130,27 +150,6 @@ const isOffload = (word: string): word is Offload => (OFFLOADS as readonly strin
 
 function refuse(what: string, name: string, problems: readonly { message: string }[]): void {
   if (problems.length > 0) throw new UsageError(`Cannot use --${what} "${name}": ${problems[0]!.message}`);
-}
-
-function makeSource(
-  server: { socketPath: string } | undefined,
-  files: readonly string[] | undefined,
-  lab: string,
-  node: string,
-  log: Logger,
-): ClusterSource {
-  if (server !== undefined && files) throw new UsageError('Give either --server or --objects, not both');
-  if (files) return createFilesSource({ paths: files, lab, log });
-  if (server === undefined)
-    throw new UsageError('Say where the objects come from: --server SOCKET or --objects FILE…');
-  return createServerSource({
-    client: createClient({ ...server, userAgent: AGENT_USER + node }),
-    connectToApi: () => connectToTls(server.socketPath),
-    name: `server ${nameOf(server)}`,
-    node,
-    lab,
-    log,
-  });
 }
 
 /** Aborted by the first signal; a second one, or an end that takes too long, ends the process at once. */

@@ -10,7 +10,7 @@ import { createInformer } from '../../src/client/informer.js';
 import { connectToPort } from '../../src/client/relay.js';
 import { hostAndPort, type KeyAndCertificate } from '../../src/client/server-address.js';
 import { makeAuthority, makeServerCertificate } from '../../src/server/access/certificate.js';
-import { startTls } from '../lib/tls-server.js';
+import { ask, startTls } from '../lib/tls-server.js';
 import { until } from '../lib/until.js';
 
 const NOW = Date.now();
@@ -89,11 +89,22 @@ t.test('the agent’s line and the relay of its pods go to the port', async (t) 
   const line = dialServer({
     server: address,
     node: 'n1',
-    listener: (_request, response) => void response.end('from the agent'),
+    listener: (_request, response) => void response.end('from the agent\n'),
     log: pino({}, { write: (text: string) => void words.push(text) }),
   });
   t.teardown(() => line.close());
   await until('the line is open', () => words.some((text) => text.includes('can reach this agent')));
+  await server.client.create<Pod & ApiObject>({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'a', namespace: 'default' },
+    spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'nginx' }] },
+  });
+  const log = '/api/v1/namespaces/default/pods/a/log';
+  t.same(await ask(address.url, { ca: address.authority, token: address.bearer, path: log }), {
+    code: 200,
+    body: 'from the agent\n',
+  });
   const socket = await connectToPort(address.url);
   socket.destroy();
   await server.stop();

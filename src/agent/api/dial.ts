@@ -13,6 +13,7 @@ import {
   type Http2ServerResponse,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { AGENT_LINK, agentLinkPath, keepAlive, LINK_SETTINGS } from '../../client/agent-link.js';
 import { explainFailure, requestTo, type ServerAddress } from '../../client/server-address.js';
 import type { Logger } from '../log.js';
@@ -69,8 +70,10 @@ export function dialServer(options: DialOptions): Line {
   /** HTTP/2 takes over the connection's handle, and dies of a write that it has not begun (tried, with TLS). */
   const serve = (connection: Socket): void => {
     if (connection.destroyed) return;
-    if (connection.writableLength > 0) setImmediate(serve, connection);
-    else http2.emit('connection', connection);
+    if (connection.writableLength > 0) return void setImmediate(serve, connection);
+    // The handshake was for HTTP/1.1, out of which came HTTP/2; Node refuses to serve it for want of that word (403).
+    if (connection instanceof TLSSocket) connection.alpnProtocol = 'h2';
+    http2.emit('connection', connection);
   };
 
   const dial = (): void => {

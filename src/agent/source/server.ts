@@ -24,6 +24,7 @@ import type { ApiObject, Event, Lab, Lease, Node, Pod } from '../../api/types.js
 import type { Client } from '../../client/client.js';
 import { createInformer } from '../../client/informer.js';
 import type { Informer } from '../../client/informer.js';
+import type { Membership } from '../join/membership.js';
 import type { Logger } from '../log.js';
 import { mergeNode } from '../node-object.js';
 import { mergeStatus } from '../pods/pod-status.js';
@@ -36,6 +37,8 @@ export interface ServerSourceOptions {
   client: Client;
   /** A raw connection to the TLS side of its API. */
   connectToApi?(): Promise<Socket>;
+  /** Keeps our certificate good, where the server knows us by one. */
+  membership?: Pick<Membership, 'start' | 'problems' | 'close'>;
   /** The server in words. */
   name: string;
   /** Whose pods' ConfigMaps and Secrets are wanted. */
@@ -77,7 +80,7 @@ const isAlive = ({ status }: Node): boolean =>
 
 /** Watch a server. */
 export const createServerSource = (options: ServerSourceOptions): ClusterSource => {
-  const { client, name, node: ourNode, lab, log, connectToApi } = options;
+  const { client, name, node: ourNode, lab, log, connectToApi, membership } = options;
   const outbox = createOutbox();
   const informers: Informer<never>[] = [];
   /** Lists that are not up to date, and why. */
@@ -183,6 +186,7 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
         boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: metadata.name, uid: metadata.uid },
       }),
     async start(changed) {
+      membership?.start(client);
       const labs = follow<Lab>(LAB);
       const namespaces = follow(NAMESPACE);
       const nodes = follow(NODE);
@@ -247,9 +251,11 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
     },
     problems: () => [
       ...new Set(troubles.values()),
+      ...(membership?.problems() ?? []),
       ...outbox.problems().map((problem) => `A report waits: ${problem}`),
     ],
     async close() {
+      membership?.close();
       await outbox.close(LAST_REPORTS_MS);
       tell = () => undefined;
       for (const informer of informers) informer.close();
