@@ -174,7 +174,8 @@ async function untilReached<T>({ log, stop }: JoinOptions, work: () => Promise<T
     try {
       return await work();
     } catch (error) {
-      if (error instanceof JoinRefused || stop.aborted) throw error;
+      stop.throwIfAborted();
+      if (error instanceof JoinRefused) throw error;
       if (error instanceof ApiError && error.code < 500 && error.code !== 429)
         throw new JoinRefused(
           error.code === 401
