@@ -9,6 +9,7 @@ import type { User } from '../../api/user.js';
 import { checkEscalation } from '../../authorization/escalation.js';
 import { nodeOf } from '../../authorization/node-authorizer.js';
 import { checkNodeDelete, checkNodeToken, checkNodeWrite } from '../../authorization/node-restriction.js';
+import { checkSigner } from '../../authorization/signer-restriction.js';
 import type { Authorizer } from './authorizer.js';
 
 /** Each refuses by an ApiError. */
@@ -28,6 +29,7 @@ export function createGuard(authorizer: Authorizer, user: User): Guard {
   return {
     write(kind, next, old) {
       checkEscalation(authorizer, user, kind, next, old);
+      refuse(kind, next.metadata.name, checkSigner(authorizer.decide, user, kind, next, old));
       if (node !== undefined) refuse(kind, next.metadata.name, checkNodeWrite(node, kind, next, old));
     },
     remove(kind, object) {
