@@ -18,7 +18,8 @@ const NAT_ADDRESS = '10.0.2.15';
 
 const AS_HOST = 'no matter for labs; as a real host';
 
-const hasAgent = (probe: Probe): boolean => probe.list('/sys/class/net').includes(HOST_PORT);
+const isOurs = ({ words }: { words: string }): boolean => words.endsWith(` dev ${HOST_PORT}`);
+const hasAgent = (probe: Probe): boolean => probe.routes().some(isOurs);
 
 const routes: Check = (probe) => {
   const hits = Object.entries(PREFIXES).flatMap(([what, text]) =>
