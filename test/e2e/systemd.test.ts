@@ -73,7 +73,7 @@ t.test('a host with systemd', { skip: needsRoot() || needsSystemd() || noProgram
   host.write('/root/objects.yaml', OBJECTS);
   const picture = (): string =>
     host.output(
-      'mkdir -p /run/netns; ip rule; ip route; ls /sys/class/net; ip netns; ls /etc/systemd/system /opt /run /usr/local/bin',
+      'mkdir -p /run/netns; ip rule; ip route; ip -o link | cut -d" " -f2; ip netns; ls /etc/systemd/system /opt /run /usr/local/bin',
     );
   const before = picture();
   const install = (...words: string[]): string =>
@@ -146,7 +146,7 @@ t.test('a host with systemd', { skip: needsRoot() || needsSystemd() || noProgram
   await t.test('a stop takes back what was changed on the host, and pods go on', async (t) => {
     host.output('systemctl stop podwire-agent');
     t.equal(host.output('ip rule | wc -l'), '3\n');
-    t.equal(host.output('ls /sys/class/net | grep -x pw0 || echo none'), 'none\n');
+    t.equal(host.output('ip -br link show pw0 2>/dev/null || echo none'), 'none\n');
     t.equal(holders(), pods);
     host.output('systemctl start podwire-agent');
     await runs();
