@@ -119,6 +119,17 @@ const rawSocket: Check = (probe) =>
     ? finding('raw-socket', 'ok', 'pods get ping replies and ICMP errors from the outside')
     : finding('raw-socket', 'warn', NO_RAW_SOCKET);
 
+/** What agents have measured (the underlay's MTU, silent peers) and what they miss. */
+const agents: Check = (probe) => {
+  const running = probe.agents();
+  const problems = running.flatMap(({ node, problems: found }) =>
+    found.map((text) => finding('agents', 'warn', `${node}: ${text}`)),
+  );
+  if (problems.length > 0) return problems;
+  const names = running.map(({ node }) => node).join(', ');
+  return finding('agents', 'ok', names ? `nothing is wrong, say the agents of ${names}` : 'none runs here');
+};
+
 const fragments: Check = () =>
   finding(
     'fragments',
@@ -134,6 +145,7 @@ export const CHECKS: readonly Check[] = [
   programs,
   overlayFs,
   leftovers,
+  agents,
   underlays,
   ...HOST_CHECKS,
   rawSocket,

@@ -25,6 +25,8 @@ export interface Probe {
   routes(): { cidr: Cidr; words: string }[];
   labs(): { name: string; running: boolean }[];
   freeUnderlays(): number;
+  /** The agents that run here, and what each has to say against its host and its peers. */
+  agents(): { node: string; problems: readonly string[] }[];
   /** Whether npm's raw-socket loads. */
   hasRawSocket: boolean;
   /** The rules of iptables' FORWARD chain, as `iptables -S FORWARD` prints them; undefined where they cannot be had. */

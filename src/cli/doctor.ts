@@ -3,8 +3,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
+import { join } from 'node:path';
+import { labDir, runRoot } from '../agent/paths.js';
 import { preflight } from '../agent/preflight.js';
 import { listLabs } from '../lab/record.js';
+import { getFromAgent, textOf } from './agent-request.js';
 import { CHECKS } from './doctor-checks.js';
 import type { Finding, Probe } from './doctor-finding.js';
 import { hasProgram } from './has-program.js';
@@ -38,6 +41,7 @@ async function probeMachine(): Promise<Probe> {
   const { freeUnderlays } = await import('../lab/plan.js');
   const { loadRawSocket } = await import('../agent/raw-socket.js');
   const hasRawSocket = (await loadRawSocket()) !== undefined;
+  const agents = await askAgents();
   const canAsk = hasProgram('ip');
   const routes = canAsk ? machineRoutes() : [];
   return {
@@ -51,9 +55,29 @@ async function probeMachine(): Promise<Probe> {
     labs: () =>
       (tried(listLabs) ?? []).map((lab) => ({ name: lab.name, running: lab.supervisorPid !== undefined })),
     freeUnderlays: () => (canAsk ? (tried(() => freeUnderlays(takenPrefixes('')).length) ?? 50) : 50),
+    agents: () => agents,
     hasRawSocket,
     forwardRules,
   };
+}
+
+/** The agents on this machine, by the path sockets beside their folders; one that does not answer is none. */
+async function askAgents(): Promise<ReturnType<Probe['agents']>> {
+  const folders = (tried(() => readdirSync(runRoot())) ?? []).sort();
+  const sockets = folders.flatMap((lab) =>
+    (tried(() => readdirSync(labDir(lab))) ?? [])
+      .filter((name) => name.endsWith('.sock') && existsSync(join(labDir(lab), name.slice(0, -5))))
+      .map((name) => ({ lab, node: name.slice(0, -5) })),
+  );
+  const answers = sockets.map(async ({ lab, node }) => {
+    const { problems = [] } = JSON.parse(await textOf(await getFromAgent(lab, node, '/status'))) as {
+      problems?: string[];
+    };
+    return { node, problems };
+  });
+  return (await Promise.allSettled(answers)).flatMap((one) =>
+    one.status === 'fulfilled' ? [one.value] : [],
+  );
 }
 
 /** Asked only where Docker is: elsewhere the question itself would load tables into the kernel. */

@@ -14,6 +14,7 @@ const machine = (wrong: Partial<Probe> = {}): Probe => ({
   routes: () => [],
   labs: () => [],
   freeUnderlays: () => 50,
+  agents: () => [],
   hasRawSocket: true,
   forwardRules: () => undefined,
   ...wrong,
@@ -42,6 +43,19 @@ t.test('missing programs come with the packages that have them', async (t) => {
     'fail programs: ethtool, unshare missing; apt-get install ethtool util-linux',
     /^warn programs: dig missing, .*apt-get install dnsutils/,
   ]);
+});
+
+t.test('what an agent has found out is a line each', async (t) => {
+  const narrow = 'The way to vm2 carries packets of 1400 bytes, the cluster counts on 1500: …';
+  const agents = () => [
+    { node: 'vm1', problems: [narrow] },
+    { node: 'vm3', problems: [] },
+  ];
+  t.same(troubles({ agents }), [`warn agents: vm1: ${narrow}`]);
+  t.match(
+    examine({ agents: () => agents().slice(1) }).find(({ check }) => check === 'agents'),
+    { level: 'ok', text: 'nothing is wrong, say the agents of vm3' },
+  );
 });
 
 t.test('an old Node fails, an old kernel is said to be slower', async (t) => {
