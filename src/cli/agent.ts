@@ -40,7 +40,7 @@ export const agent = defineVerb({
     server: {
       type: 'string',
       value: 'URL|SOCKET',
-      help: "the server's https://HOST:PORT, or the path of its socket; default: the one that this host has joined",
+      help: 'its https://HOST:PORT or path socket (default: the one that this host has joined)',
     },
     token: {
       type: 'string',

@@ -1,5 +1,3 @@
-import { Writable } from 'node:stream';
-import { pino } from 'pino';
 import t from 'tap';
 import {
   bootstrapTokenSecret,
@@ -12,6 +10,7 @@ import type { Secret } from '../../src/api/types.js';
 import { createClient } from '../../src/client/client.js';
 import { Agenda } from '../../src/control/agenda.js';
 import { forgetTokens } from '../../src/control/bootstrap-tokens.js';
+import { keptLog } from '../lib/kept-log.js';
 import { ask, startTls, type Answer } from '../lib/tls-server.js';
 
 const SECRET_WORD = '0123456789abcdef';
@@ -71,14 +70,8 @@ t.test('control takes away what expired an hour ago, and looks again in time', a
 });
 
 t.test('who shows a token comes in as a bootstrapper, until it expires or is deleted', async (t) => {
-  const lines: string[] = [];
-  const sink = new Writable({
-    write(chunk: Buffer, _, done) {
-      lines.push(chunk.toString());
-      done();
-    },
-  });
-  const lab = await startTls(t, { log: pino({ level: 'trace' }, sink) });
+  const { log: kept, lines } = keptLog();
+  const lab = await startTls(t, { log: kept });
   const { url = '' } = await lab.start();
   const client = createClient({ socketPath: lab.options.socketPath! });
   t.teardown(() => client.close());

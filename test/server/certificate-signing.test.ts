@@ -2,8 +2,6 @@
  * Requests for certificates over the API: who may ask for what, and that what comes out lets in.
  */
 import { X509Certificate, type KeyObject } from 'node:crypto';
-import { Writable } from 'node:stream';
-import { pino } from 'pino';
 import t from 'tap';
 import { bootstrapTokenSecret, PODWIRE_BOOTSTRAPPERS } from '../../src/api/bootstrap-token.js';
 import { CERTIFICATE_SIGNING_REQUEST, EVENT } from '../../src/api/kinds.js';
@@ -12,6 +10,7 @@ import { createClient, type Client } from '../../src/client/client.js';
 import { bearerOf, newTokenWords } from '../../src/client/join-token.js';
 import { makeCertificateRequest } from '../../src/client/pki/certificate-request.js';
 import { newKey } from '../../src/server/access/certificate.js';
+import { keptLog } from '../lib/kept-log.js';
 import type { TestScope } from '../lib/scope.js';
 import { ask, startTls, type Answer } from '../lib/tls-server.js';
 import { until } from '../lib/until.js';
@@ -36,14 +35,8 @@ interface Started {
 }
 
 async function start(t: TestScope): Promise<Started> {
-  const lines: string[] = [];
-  const sink = new Writable({
-    write(chunk: Buffer, _, done) {
-      lines.push(chunk.toString());
-      done();
-    },
-  });
-  const lab = await startTls(t, { log: pino({ level: 'trace' }, sink) });
+  const { log, lines } = keptLog();
+  const lab = await startTls(t, { log });
   const { url = '' } = await lab.start();
   const client = createClient({ socketPath: lab.options.socketPath! });
   t.teardown(() => client.close());
