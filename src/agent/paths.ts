@@ -19,6 +19,8 @@ export interface AgentPaths {
   readonly journal: string;
   /** State, logs and roots of the pods. */
   readonly pods: string;
+  /** What the agent knew last. */
+  readonly view: string;
   /** Pid of the running agent, for people; the lock is not this file. */
   readonly pid: string;
   /** The agent's HTTP API. */
@@ -32,6 +34,7 @@ export const agentPaths = (lab: string, node: string): AgentPaths => {
     dir,
     journal: join(dir, 'journal.jsonl'),
     pods: join(dir, 'pods'),
+    view: join(dir, 'view.json'),
     pid: join(dir, 'agent.pid'),
     socket: join(labDir(lab), `${node}.sock`),
   };

@@ -12,10 +12,11 @@ import { readIdentity } from '../agent/join/identity.js';
 import { joinCluster } from '../agent/join/join.js';
 import { createMembership } from '../agent/join/membership.js';
 import type { Logger } from '../agent/log.js';
-import { identityPath } from '../agent/paths.js';
+import { agentPaths, identityPath } from '../agent/paths.js';
 import { preflight } from '../agent/preflight.js';
 import { createFilesSource } from '../agent/source/files.js';
-import { createServerSource } from '../agent/source/server.js';
+import { withLastView } from '../agent/source/last-view.js';
+import { createServerSource, type ServerSourceOptions } from '../agent/source/server.js';
 import type { ClusterSource } from '../agent/source/source.js';
 import { findUnderlay } from '../agent/underlay.js';
 import { AGENT_USER } from '../api/types.js';
@@ -113,13 +114,10 @@ function hasJoined(path: string): boolean {
 
 function fromPath(socketPath: string, { lab, node, log }: AgentPlace): AgentSource {
   return {
-    source: createServerSource({
+    source: fromServer(lab, node, log, {
       client: createClient({ socketPath, userAgent: AGENT_USER + node }),
       connectToApi: () => connectToTls(socketPath),
       name: `server ${socketPath}`,
-      node,
-      lab,
-      log,
     }),
     dial: (listener) => dialServer({ server: { socketPath }, node, listener, log }),
   };
@@ -150,14 +148,11 @@ async function fromCluster(
     const { address } = membership;
     const client = createClient({ ...address, userAgent: AGENT_USER + node });
     return {
-      source: createServerSource({
+      source: fromServer(lab, node, log, {
         client,
         connectToApi: () => connectToPort(identity.url),
         name: `server ${identity.url}`,
-        node,
-        lab,
         membership,
-        log,
       }),
       dial: (listener) => dialServer({ server: address, node, listener, log }),
       serverAddress: await addressOf(identity.url),
@@ -167,6 +162,15 @@ async function fromCluster(
     throw error;
   }
 }
+
+/** A server's objects, or, while it is away, those that were known last. */
+const fromServer = (
+  lab: string,
+  node: string,
+  log: Logger,
+  options: Omit<ServerSourceOptions, 'lab' | 'node' | 'log'>,
+): ClusterSource =>
+  withLastView(createServerSource({ ...options, lab, node, log }), agentPaths(lab, node).view, log);
 
 /** The IPv4 address of a server elsewhere; undefined: it is on this host's loopback, or its name says nothing now. */
 async function addressOf(url: string): Promise<string | undefined> {

@@ -221,6 +221,10 @@ t.test('hosts join by a token', { skip, timeout: 600_000 }, async (t) => {
       );
       t.equal(n1.agent!.exitCode, null);
       t.equal(ping().status, 0);
+      await hosts.stop(n2, 'SIGKILL');
+      hosts.start(n2);
+      await hosts.eventually('an agent that starts now takes its pods up', () => ping().status === 0, n2.log);
+      t.match(n2.log(), /The server does not answer: what was known when the agent ended is in force/);
       await hosts.startServer();
       await hosts.client.create(pod('late', 'n1'));
       await hosts.eventually('news arrive', async () => {
