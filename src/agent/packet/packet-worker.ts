@@ -206,8 +206,8 @@ function start(): void {
       else if (ports.kind[port] !== 0) readTap(port);
     }
     if (tunnel !== 0) {
-      counters.events[EVENT_TUNNEL_READS]!++;
       const trains = receiver.receive(ports.handle[tunnel]!, tunnel);
+      counters.events[EVENT_TUNNEL_READS] = receiver.calls;
       if (trains > 0) counters.events[EVENT_TUNNEL_TRAINS]! += trains;
     }
     host.run();

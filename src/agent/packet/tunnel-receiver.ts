@@ -1,6 +1,10 @@
 /**
- * Datagrams from the other hosts: up to a batch of slots in one `recvmmsg`, each slot one datagram or a train of equal ones
+ * Datagrams from the other hosts: up to {@link AT_ONCE} slots in one `recvmmsg`, each slot one datagram or a train of equal ones
  * that the kernel put together (UDP_GRO).
+ *
+ * A batch ends when nothing waits any more, or when it has {@link ENOUGH_BYTES}: trains fill it with one call. Where the kernel
+ * puts nothing together (a NIC without GRO) a call brings a few kilobytes, and several of them make a batch: it is the
+ * batch in which segments of a stream are merged, and a super-frame costs a pod as much as a segment.
  */
 import { recvmmsg } from '../../sys/io.js';
 import {
@@ -28,6 +32,10 @@ import { IOVEC, StructMemory } from '../../sys/struct-memory.js';
 /** Room for two control messages, a segment size and a TOS byte, of 24 bytes each. */
 const CONTROL = 64;
 const ECN_BITS = 3;
+/** Slots of one call. */
+export const AT_ONCE = 16;
+/** Two of the largest super-frames: more would only leave the cache. */
+const ENOUGH_BYTES = 128 << 10;
 
 export class TunnelReceiver {
   readonly #host: Host;
@@ -55,34 +63,55 @@ export class TunnelReceiver {
     }
   }
 
-  /** Receive into the slots and ingest. @returns datagrams or trains received, or −errno */
+  /** System calls so far. */
+  calls = 0;
+
+  /** Receive a batch into the slots and ingest it. @returns datagrams or trains received, or −errno of the first call */
   receive(fd: number, port: number): number {
+    let received = 0;
+    let bytes = 0;
+    while (received < this.#slots && bytes < ENOUGH_BYTES) {
+      const wanted = Math.min(AT_ONCE, this.#slots - received);
+      const count = this.#call(fd, received, wanted);
+      if (count <= 0) return received > 0 ? received : count;
+      for (let i = received; i < received + count; i++) bytes += this.#ingest(port, i);
+      received += count;
+      if (count < wanted) break;
+    }
+    return received;
+  }
+
+  #call(fd: number, first: number, count: number): number {
     const headers = this.#headers.words;
-    for (let i = 0; i < this.#slots; i++) {
+    for (let i = first; i < first + count; i++) {
       const header = (i * MMSGHDR_SIZE) >> 2;
       headers[header + (MSG_NAME_LENGTH >> 2)] = SOCKADDR_IN_SIZE;
       headers[header + (MSG_CONTROL_LENGTH >> 2)] = CONTROL;
     }
-    const count = recvmmsg(fd, this.#headers.address, this.#slots, 0);
-    for (let i = 0; i < count; i++) {
-      const header = (i * MMSGHDR_SIZE) >> 2;
-      const len = headers[header + (MMSG_LENGTH >> 2)]!;
-      let segmentSize = len;
-      let ecn = 0;
-      const { words } = this.#controls;
-      const end = i * CONTROL + headers[header + (MSG_CONTROL_LENGTH >> 2)]!;
-      for (let at = i * CONTROL; at + CMSG_DATA < end;) {
-        const level = words[(at + CMSG_LEVEL) >> 2];
-        const type = words[(at + CMSG_TYPE) >> 2];
-        const data = words[(at + CMSG_DATA) >> 2]!;
-        if (level === SOL_UDP && type === UDP_GRO) segmentSize = data;
-        // One byte: the first in memory, the lowest of the word.
-        else if (level === IPPROTO_IP && type === IP_TOS) ecn = data & ECN_BITS;
-        at += (words[(at + CMSG_LENGTH) >> 2]! + 7) & ~7;
-      }
-      const sender = swap32(this.#names.words[(i * SOCKADDR_IN_SIZE + SIN_ADDRESS) >> 2]!) | 0;
-      this.#host.ingestTunnel(port, this.#host.slot(i), len, segmentSize, 0, 0, V4_MAPPED, sender, ecn);
+    this.calls++;
+    return recvmmsg(fd, this.#headers.address + first * MMSGHDR_SIZE, count, 0);
+  }
+
+  /** @returns bytes in slot `i` */
+  #ingest(port: number, i: number): number {
+    const headers = this.#headers.words;
+    const header = (i * MMSGHDR_SIZE) >> 2;
+    const len = headers[header + (MMSG_LENGTH >> 2)]!;
+    let segmentSize = len;
+    let ecn = 0;
+    const { words } = this.#controls;
+    const end = i * CONTROL + headers[header + (MSG_CONTROL_LENGTH >> 2)]!;
+    for (let at = i * CONTROL; at + CMSG_DATA < end;) {
+      const level = words[(at + CMSG_LEVEL) >> 2];
+      const type = words[(at + CMSG_TYPE) >> 2];
+      const data = words[(at + CMSG_DATA) >> 2]!;
+      if (level === SOL_UDP && type === UDP_GRO) segmentSize = data;
+      // One byte: the first in memory, the lowest of the word.
+      else if (level === IPPROTO_IP && type === IP_TOS) ecn = data & ECN_BITS;
+      at += (words[(at + CMSG_LENGTH) >> 2]! + 7) & ~7;
     }
-    return count;
+    const sender = swap32(this.#names.words[(i * SOCKADDR_IN_SIZE + SIN_ADDRESS) >> 2]!) | 0;
+    this.#host.ingestTunnel(port, this.#host.slot(i), len, segmentSize, 0, 0, V4_MAPPED, sender, ecn);
+    return len;
   }
 }
