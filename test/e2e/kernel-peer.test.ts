@@ -48,7 +48,7 @@ for (const isWireTrue of [true, false])
           'iperf3',
           '-u',
           '-b',
-          '20M',
+          '10M',
           '-l',
           '512',
           '-t',
@@ -61,8 +61,9 @@ for (const isWireTrue of [true, false])
         );
         const sum = (JSON.parse(run.stdout) as { end: { sum: { packets: number; lost_packets: number } } })
           .end.sum;
+        // A wrong checksum would lose all of them; a busy machine's receiver loses some.
         t.ok(
-          sum.packets > 1000 && sum.lost_packets < sum.packets / 20,
+          sum.packets > 500 && sum.lost_packets < sum.packets / 2,
           `UDP ${what}: ${sum.lost_packets} of ${sum.packets} lost`,
         );
       }
