@@ -48,6 +48,10 @@ interface Template {
 }
 
 const SLOTS = 4;
+const SYN = 2;
+const ACK = 16;
+/** A Service whose only endpoint, no pod of anybody's, is there before every other publication, and a client's port. */
+const FLEETING = { vip: '10.96.0.3', endpoint: '203.0.113.9', srcPort: 40000 };
 /** What a TAP of each kind takes: bits of OFFLOAD_*. */
 const OFFLOADS = [0, 1, 3, 7];
 
@@ -207,6 +211,7 @@ export function createFuzz(seed: number) {
   const report: FuzzReport = { frames: 0, out: 0, drops: new Map() };
   let now = 1000;
   let slot = 0;
+  let isFleetingThere = false;
 
   /** Services whose endpoints, policies and schedulers change each time. */
   function services(): { services: Service[]; endpointSlices: EndpointSlice[] } {
@@ -239,8 +244,13 @@ export function createFuzz(seed: number) {
           loadBalancer: '192.168.50.200',
           loadBalancerSourceRanges: chance.pick([[], ['10.244.1.2/32']]),
         }),
+        serviceObject('fleeting', { clusterIP: FLEETING.vip }),
       ],
-      endpointSlices: [slice('one'), slice('two')],
+      endpointSlices: [
+        slice('one'),
+        slice('two'),
+        sliceObject('fleeting', isFleetingThere ? [{ ip: FLEETING.endpoint }] : []),
+      ],
     };
   }
 
@@ -277,6 +287,29 @@ export function createFuzz(seed: number) {
     pairsBefore = pairs;
     for (const { table, row, words } of plan.changes) dp.statics[table]!.setRow(row, words, 0);
     master.seen(plan);
+  }
+
+  /** Publish anew; a connection that has just begun loses its endpoint by that, every other time. */
+  function publishUnderTraffic(): void {
+    if (isFleetingThere) talkToFleeting(SYN);
+    isFleetingThere = !isFleetingThere;
+    publish();
+    if (!isFleetingThere) talkToFleeting(ACK);
+  }
+
+  function talkToFleeting(flags: number): void {
+    const frame = tcpFrame({
+      ...{ srcMac: A.mac, dstMac: ROUTER.mac, src: A.ip, dst: FLEETING.vip },
+      ...{ srcPort: FLEETING.srcPort, dstPort: 80, flags, seq: 1, ack: 1 },
+    });
+    host.begin(now | 0);
+    slot = 0;
+    const at = host.tapRoom();
+    frames.b.u8.fill(0, at, at + 10);
+    frames.b.u8.set(frame, at + 10);
+    host.ingestTap(portOf('a'), 10 + frame.length);
+    report.frames++;
+    settle();
   }
 
   const portOf = (name: string): number =>
@@ -388,7 +421,7 @@ export function createFuzz(seed: number) {
     report,
     /** One batch of some frames. */
     batch(): void {
-      if (chance.int(500) === 0) publish();
+      if (chance.int(500) === 0) publishUnderTraffic();
       now += chance.int(1000) === 0 ? 400_000 : chance.int(4);
       host.begin(now | 0);
       slot = 0;
