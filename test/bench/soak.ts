@@ -4,15 +4,17 @@
  *
  * The traffic is held to a rate, so that a window can be compared with the next: a TCP stream and pings over the tunnel, small
  * datagrams and pings on the same host. A guest pod comes, is pinged, and goes, again and again: each time ports,
- * neighbors and routes of both hosts change under the traffic. Sends only between namespaces that it makes and removes.
- * Services and policies do not change here.
+ * neighbors and routes of both hosts change under the traffic. With it a Service comes and goes, and another one has other endpoints,
+ * through which connections are made. Sends only between namespaces that it makes and removes. Policies do not change here.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeNetns } from '../lib/netns.js';
-import { Overlay, pings, type Host, type TestPod } from '../lib/overlay.js';
+import { CONNECTIONS } from '../../src/bench/connections.js';
+import { serviceOf, sliceOf, type NamedPort } from '../../src/bench/objects.js';
+import { Overlay, pings, within, type Host, type TestPod } from '../lib/overlay.js';
 import type { TestScope } from '../lib/scope.js';
 import { printed, start } from '../lib/spawn.js';
 import { judgeSoak, type SoakWindow } from './soak-judge.js';
@@ -20,6 +22,12 @@ import { judgeSoak, type SoakWindow } from './soak-judge.js';
 const WINDOWS = 10;
 const TCP_PORT = 5201;
 const UDP_PORT = 5202;
+/** A Service with an endpoint on either host in turn, and one that comes and goes with the guest. */
+const WEB = { name: 'web', vip: '10.96.0.1' };
+const GUEST = { name: 'guest', vip: '10.96.0.2' };
+const WEB_PORTS: readonly NamedPort[] = [{ name: 'web', port: 5300 }];
+/** Connections through the Service, a guest. */
+const CONNECT_SECONDS = 0.05;
 /** Between two guests. */
 const PAUSE_MS = 200;
 
@@ -52,6 +60,22 @@ function traffic(scope: TestScope, seconds: number, a: TestPod, b: TestPod, c: T
   for (const to of [b, c]) inPod(a, 'ping', '-n', '-q', '-i', '0.02', to.ip);
 }
 
+/** The Services while the endpoint of one is `server`, on node `at`, and while there is a guest or none. */
+async function setServices(overlay: Overlay, server: TestPod, at: number, guest?: TestPod): Promise<void> {
+  const services = [serviceOf(WEB.name, WEB.vip, WEB_PORTS)];
+  const slices = [sliceOf(WEB.name, server.ip, `node${at + 1}`, WEB_PORTS)];
+  if (guest) {
+    services.push(serviceOf(GUEST.name, GUEST.vip, WEB_PORTS));
+    slices.push(sliceOf(GUEST.name, guest.ip, `node${at + 1}`, WEB_PORTS));
+  }
+  await overlay.setServices(services, slices);
+}
+
+const connects = (from: TestPod): boolean => {
+  const argv = [CONNECTIONS, 'connect', WEB.vip, String(WEB_PORTS[0]!.port), String(CONNECT_SECONDS)];
+  return within(from.netns, process.execPath, ...argv).status === 0;
+};
+
 async function soak(scope: TestScope): Promise<string[]> {
   const overlay = new Overlay(scope);
   const hosts = [await overlay.addHost(), await overlay.addHost()];
@@ -67,6 +91,11 @@ async function soak(scope: TestScope): Promise<string[]> {
       start(scope, ['ip', 'netns', 'exec', pod.netns, 'iperf3', '-s', '-p', String(port), '--forceflush']),
       /listening on/,
     );
+  const servers = [b, c];
+  for (const { netns } of servers) {
+    const argv = [process.execPath, CONNECTIONS, 'serve', String(WEB_PORTS[0]!.port)];
+    await printed(start(scope, ['ip', 'netns', 'exec', netns, ...argv]), /ready/);
+  }
   const seconds = minutes * 60;
   traffic(scope, Math.ceil(seconds) + 5, a, b, c);
 
@@ -80,7 +109,10 @@ async function soak(scope: TestScope): Promise<string[]> {
     do {
       const turn = pods++ % hosts.length;
       const guest = await overlay.addPod(hosts[turn]!, guests[turn]);
+      await setServices(overlay, servers[turn]!, turn, guest);
       if (pings(a, guest.ip, 1) !== 1) unanswered++;
+      if (!connects(a)) unanswered++;
+      await setServices(overlay, servers[turn]!, turn);
       await overlay.removePod(guest);
       await sleep(PAUSE_MS);
     } while (performance.now() < ends);
