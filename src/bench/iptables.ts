@@ -13,7 +13,7 @@ export interface Pair {
 }
 
 /** Rules that take longer to load are not borne. */
-export const LOAD_SECONDS = 20;
+export const LOAD_SECONDS = 30;
 
 const POD_CIDR = '10.244.0.0/16';
 
