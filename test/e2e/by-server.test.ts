@@ -53,7 +53,9 @@ t.test('agents that are not on this host', { skip: needsRoot() }, async (t) => {
   t.equal(runSync(['sh', '-c', cat], { env }).stdout.trim(), '3000000', '3 MB there and back');
   t.match(far(['exec', 'web', '--', 'pwt-no-such']), { status: 1, stderr: /executable file not found/ });
   t.match(far(['exec', 'nobody', '--', 'true']), { status: 1, stderr: /pods "nobody" not found/ });
-  const typed = `stty rows 33 cols 77; exec ${lab.argv('exec', 'web', '--', 'stty', 'size').join(' ')}`;
+  // The size comes after the program has begun, as with kubectl.
+  const size = `'until stty size | grep -v "^0 0"; do :; done'`;
+  const typed = `stty rows 33 cols 77; exec ${lab.argv('exec', 'web', '--', 'sh', '-c', size).join(' ')}`;
   const terminal = runSync(['script', '-qefc', typed, '/dev/null'], { env });
   t.match(terminal, { status: 0, stdout: /33 77/ }, 'a terminal, as large as ours');
 
