@@ -5,11 +5,12 @@
  */
 import { Agent, type IncomingMessage } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
+import { keepAccountVolume } from '../api/account-volume.js';
 import { DEFAULT_NAMESPACE, withDefaults } from '../api/defaults.js';
 import { ApiError, errorOf, type Status } from '../api/error.js';
 import { applyPatch, clone, equal, isMap, mergePatch } from '../api/json.js';
-import { apiVersionOf, findKind, SERVICE_ACCOUNT, type Kind } from '../api/kinds.js';
-import type { ApiObject } from '../api/types.js';
+import { apiVersionOf, findKind, POD, SERVICE_ACCOUNT, type Kind } from '../api/kinds.js';
+import type { ApiObject, Pod } from '../api/types.js';
 import { explainFailure, nameOf, requestTo, type ServerAddress } from './server-address.js';
 
 /** What `apply` was last given, so that what is no longer there can be taken away. As kubectl calls it. */
@@ -208,7 +209,11 @@ export function createClient(options: ClientOptions): Client {
       };
       const live = await client.get(kind, name, namespace);
       if (!live) return { object: await client.create(wanted), result: 'created' };
-      const patch = applyPatch(lastApplied(live), wanted as unknown as Record<string, unknown>, live);
+      const whole =
+        kind === (POD as unknown)
+          ? keepAccountVolume(wanted as ApiObject as Pod, live as ApiObject as Pod)
+          : wanted;
+      const patch = applyPatch(lastApplied(live), whole as unknown as Record<string, unknown>, live);
       // A list is replaced whole, and gets its defaults again: only then does it show whether anything has changed.
       const next = withDefaults(mergePatch(live, patch) as T);
       if (equal(next, live)) return { object: live, result: 'unchanged' };

@@ -90,7 +90,7 @@ t.test('streams by kubectl', { skip }, async (t) => {
       const pod = `log-${name}`;
       const script = 'while ! [ -e /tmp/go ]; do echo tick; sleep 0.1; done; echo last';
       k('run', pod, '--image=busybox', '--restart=Never', '--', 'sh', '-c', script);
-      k('wait', `pod/${pod}`, '--for=jsonpath={.status.phase}=Running', '--timeout=30s');
+      k('wait', `pod/${pod}`, '--for=condition=Ready', '--timeout=30s');
       const child = start(t, [kubectl, 'logs', '-f', '--timestamps', '--since=1m', pod], { env });
       await printed(child, /\.\d{9}Z tick\n/);
       t.equal(k('exec', pod, '--', 'touch', '/tmp/go').status, 0);

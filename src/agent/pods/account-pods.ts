@@ -1,10 +1,11 @@
 /**
- * Pods as their host runs them: with the volume of their service account, where there is a server to sign its token.
+ * Pods as their host runs them: with the volume of their service account, where there is a server to sign its token. The
+ * server writes it into the pods that it creates; here it is given to those that an older server has stored.
  *
  * Whether a pod has one is settled when it is first seen, as Kubernetes settles it at admission: what becomes of the account
  * later does not touch a pod that runs.
  */
-import { wantsToken, withAccountVolume } from '../../api/account-volume.js';
+import { accountNameOf, wantsToken, withAccountVolume } from '../../api/account-volume.js';
 import type { Pod, ServiceAccount } from '../../api/types.js';
 import { uidOf } from './state.js';
 
@@ -30,12 +31,7 @@ export class AccountPods {
   }
 }
 
-const accountOf = (
-  { metadata, spec }: Pod,
-  accounts: readonly ServiceAccount[],
-): ServiceAccount | undefined =>
+const accountOf = (pod: Pod, accounts: readonly ServiceAccount[]): ServiceAccount | undefined =>
   accounts.find(
-    (account) =>
-      account.metadata.namespace === metadata.namespace &&
-      account.metadata.name === (spec.serviceAccountName || 'default'),
+    ({ metadata }) => metadata.namespace === pod.metadata.namespace && metadata.name === accountNameOf(pod),
   );

@@ -7,7 +7,6 @@
  * Every write reads, decides, and writes on the condition that nothing it read has changed; else it begins again. Only
  * a caller who named a resourceVersion gets a Conflict.
  */
-import { randomBytes } from 'node:crypto';
 import { timestamp } from '../../api/age.js';
 import {
   alreadyExists,
@@ -37,6 +36,7 @@ import { Deletion, type DeleteOptions } from './deletion.js';
 import { hasLostItsLastFinalizer, merge, specOf, type ChangedPart } from './merge.js';
 import { checkNewObject } from './new-objects.js';
 import { keyOfObject, MAX_ATTEMPTS, STANDARD_NAMESPACES, type Place } from './place.js';
+import { randomSuffix } from './random-suffix.js';
 import { StoredObjects } from './stored-objects.js';
 import { createUids } from './uid.js';
 import { Writer } from './writer.js';
@@ -279,9 +279,3 @@ function checkChange(kind: Kind, next: ApiObject, old: ApiObject, part: ChangedP
 
 const otherName = (own: string, name: string): ApiError =>
   badRequest(`the name of the object (${own}) does not match the name on the URL (${name})`);
-
-/** Five letters and digits that spell no word. k8s.io/apiserver, pkg/storage/names. */
-function randomSuffix(): string {
-  const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
-  return Array.from(randomBytes(5), (byte) => alphabet[byte % alphabet.length]).join('');
-}

@@ -2,14 +2,16 @@
  * One object, one transaction: the object itself and, below `/allocated/`, a key for each thing that it holds alone
  * (an address, a port, a prefix), so that no two objects can ever have the same.
  */
+import { accountNameOf, wantsToken, withAccountVolume } from '../../api/account-volume.js';
 import { ApiError, invalidObject } from '../../api/error.js';
-import { ENDPOINTS, SERVICE, type Kind } from '../../api/kinds.js';
+import { ENDPOINTS, POD, SERVICE, SERVICE_ACCOUNT, type Kind } from '../../api/kinds.js';
 import { invalid } from '../../api/problem.js';
-import type { ApiObject, Service } from '../../api/types.js';
+import type { ApiObject, Pod, Service, ServiceAccount } from '../../api/types.js';
 import { allocations } from '../../control/allocations.js';
 import { assignService, checkAssignable, unassigned } from '../../control/service-allocation.js';
 import type { Compare, Write } from '../store/store.js';
 import { ALLOCATED, keyOfObject, REGISTRY } from './place.js';
+import { randomSuffix } from './random-suffix.js';
 import type { StoredObjects } from './stored-objects.js';
 
 export class Writer {
@@ -21,6 +23,7 @@ export class Writer {
 
   /** An object with what it did not ask for and gets all the same, such as an address. */
   async assign(kind: Kind, object: ApiObject, old: ApiObject | undefined): Promise<ApiObject> {
+    if (kind === (POD as Kind) && !old) return this.#withToken(object as Pod);
     if (kind.kind !== SERVICE.kind) return object;
     const lab = await this.#objects.lab();
     const problems = checkAssignable(object as Service, old as Service | undefined, lab);
@@ -32,6 +35,14 @@ export class Writer {
     const why = unassigned(step.value);
     if (why) throw new ApiError(500, 'InternalError', `Internal error occurred: ${why}`);
     return step.value;
+  }
+
+  /** A new pod with the token of its account; plugin/pkg/admission/serviceaccount. */
+  async #withToken(pod: Pod): Promise<Pod> {
+    const place = { kind: SERVICE_ACCOUNT as Kind, namespace: pod.metadata.namespace };
+    const account = await this.#objects.find(place, accountNameOf(pod));
+    const isWanted = wantsToken(pod, account?.object as ServiceAccount | undefined);
+    return isWanted ? withAccountVolume(pod, randomSuffix()) : pod;
   }
 
   /**

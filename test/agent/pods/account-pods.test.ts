@@ -1,5 +1,6 @@
 import t from 'tap';
 import { AccountPods } from '../../../src/agent/pods/account-pods.js';
+import { withAccountVolume } from '../../../src/api/account-volume.js';
 import type { Pod, ServiceAccount } from '../../../src/api/types.js';
 
 const pod: Pod = {
@@ -23,6 +24,11 @@ t.test('without a server no pod has a token', async (t) => {
 t.test('the same pod gives the same object, so that nobody thinks it has changed', async (t) => {
   const pods = new AccountPods();
   t.equal(pods.of([pod], [])[0], pods.of([pod], [])[0]);
+});
+
+t.test('a pod that the server gave the volume has it once', async (t) => {
+  const given = withAccountVolume(pod, 'abcde');
+  t.equal(new AccountPods().of([given], [account(true)])[0], given);
 });
 
 t.test('what becomes of the account later does not touch a pod that runs', async (t) => {
