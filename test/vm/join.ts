@@ -122,7 +122,7 @@ export const join: Part = async ({ checks, ...place }) => {
     const web2 = await addressOf('web-2');
     return pingThrough(vm1, 'client', web2, async () => {
       await vm1.output('systemctl stop podwire-server', SECONDS);
-      await vm2.output('systemctl restart podwire-agent; sleep 5', SECONDS);
+      await vm2.output('sleep 10');
       await vm1.output('systemctl start podwire-server', SECONDS);
     });
   });
