@@ -57,6 +57,8 @@ export interface LogOptions {
 const DETACH_LIMIT_MS = 5000;
 /** After a change of a running pod's volumes has failed. */
 const FILL_AGAIN_MS = 5000;
+/** How long a pod that is taken over waits for its volumes to be brought up to date. */
+const REFILL_LIMIT_MS = 2000;
 /** A promise that must be kept in time. */
 async function within(limitMs: number, promise: Promise<void>): Promise<void> {
   const timer = new AbortController();
@@ -216,7 +218,8 @@ export class PodLife {
   async #makeOrTakeOver(): Promise<void> {
     const { state, dir } = this;
     const { podsDir, network, gate } = this.#context;
-    if (!this.#livingHolder()) {
+    const isTakenOver = this.#livingHolder() !== undefined;
+    if (!isTakenOver) {
       const wasMade = state.holderPid !== undefined || this.#isAttached;
       state.holderPid = undefined;
       writeState(dir, state);
@@ -242,12 +245,19 @@ export class PodLife {
       await Promise.race([network.attach(state.pod, state.netns), this.#isEnding]);
       this.#isAttached = true;
     }
-    try {
-      await Promise.race([this.#fillVolumes(), this.#isEnding]);
-    } catch (error) {
-      this.#isWaitingForObjects = true;
-      throw error;
-    }
+    if (isTakenOver && allRecords(state).some(({ run }) => run > 0)) {
+      // What an earlier agent has mounted will do where the server is away: a token cannot be had, a Secret is not known.
+      const late = new AbortController();
+      const limit = sleep(REFILL_LIMIT_MS, undefined, { signal: late.signal }).catch(() => {});
+      await Promise.race([this.#refillVolumes(), limit, this.#isEnding]);
+      late.abort();
+    } else
+      try {
+        await Promise.race([this.#fillVolumes(), this.#isEnding]);
+      } catch (error) {
+        this.#isWaitingForObjects = true;
+        throw error;
+      }
     this.#containers.holderIsBack();
   }
 
@@ -265,15 +275,21 @@ export class PodLife {
     if (!this.#isMade || this.#isFilling) return;
     this.#containers.objectsHaveChanged();
     if (!this.#volumes.isStale(this.state.pod) || Date.now() < this.#noFillBeforeMs) return;
+    void this.#refillVolumes();
+  }
+
+  /** Bring what is mounted up to date; where that fails it stays as it is. Never rejects. */
+  async #refillVolumes(): Promise<void> {
     this.#isFilling = true;
-    void this.#fillVolumes()
-      .catch((error: unknown) => {
-        // What is mounted stays as it is.
-        this.#noFillBeforeMs = Date.now() + FILL_AGAIN_MS;
-        this.#log.warn({ err: error }, (error as Error).message);
-        this.#tell('Warning', 'FailedMount', (error as Error).message);
-      })
-      .finally(() => (this.#isFilling = false));
+    try {
+      await this.#fillVolumes();
+    } catch (error) {
+      this.#noFillBeforeMs = Date.now() + FILL_AGAIN_MS;
+      this.#log.warn({ err: error }, (error as Error).message);
+      this.#tell('Warning', 'FailedMount', (error as Error).message);
+    } finally {
+      this.#isFilling = false;
+    }
   }
 
   /** The NIC is in, so that the network namespace outlives a holder. */

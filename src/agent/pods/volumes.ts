@@ -42,7 +42,7 @@ export const tmpfsSize = ({ emptyDir }: Volume): string | undefined => {
 export class PodVolumes {
   readonly #context: VolumeContext;
   /** The objects that went into each volume, by identity: what is the same need not be compared. */
-  #used: (ConfigMap | Secret | undefined)[] = [];
+  #used: (ConfigMap | Secret | undefined)[] | undefined;
   #fields = '';
   readonly #tokens = new Map<string, HeldToken>();
 
@@ -79,7 +79,8 @@ export class PodVolumes {
   /** Whether the files may no longer be what the objects say. Cheap: called for every pod on every change. */
   isStale(pod: Pod): boolean {
     if (!pod.spec.volumes?.some(hasPayload)) return false;
-    if (changingFields(pod) !== this.#fields) return true;
+    const used = this.#used;
+    if (!used || changingFields(pod) !== this.#fields) return true; // an earlier agent has filled them, or it is told anew
     const now = Date.now();
     for (const { renewMs } of this.#tokens.values()) if (renewMs <= now) return true;
     const { configMap, secret } = this.#context.objects();
@@ -94,7 +95,7 @@ export class PodVolumes {
         if (source.secret) current.push(secret(namespace, source.secret.name ?? ''));
       }
     }
-    return current.length !== this.#used.length || current.some((object, i) => object !== this.#used[i]);
+    return current.length !== used.length || current.some((object, i) => object !== used[i]);
   }
 
   async #contentOf(pod: Pod, { path, mode, text, base64, token }: PayloadFile): Promise<VolumeFile> {

@@ -216,6 +216,26 @@ t.test('after a restart of the agent volumes are as they were, and up to date', 
   t.equal((await second.exec('stays', 'ls', '/data')).stdout, 'mine\n');
 });
 
+t.test(
+  'a pod that is taken over goes on with what is mounted while nothing can be asked',
+  { skip },
+  async (t) => {
+    const objects = new TestObjects();
+    objects.setConfigMap('settings', { k: '1' });
+    const where = makeLab(t);
+    const first = makeHost(t, where, { objects: objects.lookup });
+    const pod = podWith('kept', [{ name: 'cfg', configMap: { name: 'settings' } }], { command: LOOP });
+    first.runtime.sync([pod]);
+    await first.ready('kept');
+    await first.runtime.close();
+    const second = makeHost(t, where, { objects: new TestObjects().lookup });
+    second.runtime.sync([pod]);
+    const status = await second.ready('kept');
+    t.equal(status.containerStatuses?.[0]?.restartCount, 0);
+    t.equal(await textOf(second, 'kept', '/cfg/k'), '1');
+  },
+);
+
 t.test('a container’s last words are its own, or the end of its log', { skip }, async (t) => {
   const host = makeHost(t);
   const pod = podOf(
