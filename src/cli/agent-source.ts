@@ -15,13 +15,13 @@ import type { Logger } from '../agent/log.js';
 import { agentPaths, identityPath } from '../agent/paths.js';
 import { preflight } from '../agent/preflight.js';
 import { createFilesSource } from '../agent/source/files.js';
-import { withLastView } from '../agent/source/last-view.js';
+import { withLastView, type ViewOwner } from '../agent/source/last-view.js';
 import { createServerSource, type ServerSourceOptions } from '../agent/source/server.js';
 import type { ClusterSource } from '../agent/source/source.js';
 import { findUnderlay } from '../agent/underlay.js';
 import { AGENT_USER } from '../api/types.js';
 import { createClient } from '../client/client.js';
-import { parseJoinToken, type JoinToken } from '../client/join-token.js';
+import { hashAuthority, parseJoinToken, type JoinToken } from '../client/join-token.js';
 import { connectToPort, connectToTls } from '../client/relay.js';
 import { hostAndPort } from '../client/server-address.js';
 import { CommandError, UsageError } from './verb.js';
@@ -114,7 +114,7 @@ function hasJoined(path: string): boolean {
 
 function fromPath(socketPath: string, { lab, node, log }: AgentPlace): AgentSource {
   return {
-    source: fromServer(lab, node, log, {
+    source: fromServer({ lab, node, cluster: socketPath }, log, {
       client: createClient({ socketPath, userAgent: AGENT_USER + node }),
       connectToApi: () => connectToTls(socketPath),
       name: `server ${socketPath}`,
@@ -148,7 +148,7 @@ async function fromCluster(
     const { address } = membership;
     const client = createClient({ ...address, userAgent: AGENT_USER + node });
     return {
-      source: fromServer(lab, node, log, {
+      source: fromServer({ lab, node, cluster: hashAuthority(identity.authority) }, log, {
         client,
         connectToApi: () => connectToPort(identity.url),
         name: `server ${identity.url}`,
@@ -165,12 +165,14 @@ async function fromCluster(
 
 /** A server's objects, or, while it is away, those that were known last. */
 const fromServer = (
-  lab: string,
-  node: string,
+  owner: ViewOwner,
   log: Logger,
   options: Omit<ServerSourceOptions, 'lab' | 'node' | 'log'>,
-): ClusterSource =>
-  withLastView(createServerSource({ ...options, lab, node, log }), agentPaths(lab, node).view, log);
+): ClusterSource => {
+  const { lab, node } = owner;
+  const source = createServerSource({ ...options, lab, node, log });
+  return withLastView(source, { owner, paths: agentPaths(lab, node), log });
+};
 
 /** The IPv4 address of a server elsewhere; undefined: it is on this host's loopback, or its name says nothing now. */
 async function addressOf(url: string): Promise<string | undefined> {

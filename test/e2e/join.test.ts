@@ -3,8 +3,9 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import t from 'tap';
+import { podFolders, readState } from '../../src/agent/pods/state.js';
 import { NODE, POD, SECRET, SERVICE } from '../../src/api/kinds.js';
 import { tokenSecretName, TOKEN_NAMESPACE } from '../../src/api/bootstrap-token.js';
 import { FLANNEL_PUBLIC_IP, type Pod, type Service } from '../../src/api/types.js';
@@ -29,13 +30,23 @@ const SERVICE_WEB: Service = {
   spec: { selector: { app: 'web' }, ports: [{ port: 80 }] },
 };
 
-const within = (host: JoinedHost, ...argv: string[]) => runSync(['ip', 'netns', 'exec', host.netns, ...argv]);
+const LAST_VIEW = /The server does not answer: what was known when the agent ended is in force/;
+
+const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1);
+
+const within = (host: Pick<JoinedHost, 'netns'>, ...argv: string[]) =>
+  runSync(['ip', 'netns', 'exec', host.netns, ...argv]);
 
 t.test('hosts join by a token', { skip, timeout: 600_000 }, async (t) => {
   const hosts = new JoinedHosts(t, 3);
   const [n1, n2, n3] = hosts.hosts as [JoinedHost, JoinedHost, JoinedHost];
   await hosts.startServer();
   const token = await hosts.token();
+  const podsOn = ({ run, node }: JoinedHost) =>
+    podFolders(join(run, hosts.lab, node, 'pods')).flatMap((folder) => readState(folder) ?? []);
+  /** The network namespace of a pod on whichever host. */
+  const netnsOf = (name: string) =>
+    hosts.hosts.flatMap(podsOn).find((one) => one.name === name && one.holderPid)?.netns;
   const refused = (...more: string[]) => hosts.podwire(n2, ...hosts.words(n2, ...more));
 
   t.test('what is wrong with the token or the server is said, and nothing is kept', async (t) => {
@@ -202,37 +213,74 @@ t.test('hosts join by a token', { skip, timeout: 600_000 }, async (t) => {
     });
   });
 
-  t.test(
-    'without the server pods go on, an agent that starts takes them up, and news come later',
-    async (t) => {
-      const peer = (await hosts.client.get(POD, 'web', 'default'))!.status!.podIP!;
-      const netns = runSync(['ip', 'netns', 'list'])
-        .stdout.split('\n')
-        .map((line) => line.split(' ')[0]!);
-      const client = netns.find((name) => name.includes(hosts.lab) && name.includes('client'))!;
-      const ping = () =>
-        runSync(['ip', 'netns', 'exec', client, 'ping', '-c', '3', '-i', '0.2', '-W', '5', peer]);
-      await hosts.stopServer('SIGKILL');
-      t.equal(ping().status, 0, 'with the server away');
-      await hosts.eventually(
-        'the agents say so',
-        () => /what is known stays in force/.test(n1.log()),
-        n1.log,
-      );
-      t.equal(n1.agent!.exitCode, null);
-      t.equal(ping().status, 0);
-      await hosts.stop(n2, 'SIGKILL');
-      hosts.start(n2);
-      await hosts.eventually('an agent that starts now takes its pods up', () => ping().status === 0, n2.log);
-      t.match(n2.log(), /The server does not answer: what was known when the agent ended is in force/);
-      await hosts.startServer();
-      await hosts.client.create(pod('late', 'n1'));
-      await hosts.eventually('news arrive', async () => {
-        const late = await hosts.client.get(POD, 'late', 'default');
-        return late?.status?.phase === 'Running';
-      });
-    },
-  );
+  t.test('without the server pods go on, and news come later', async (t) => {
+    const peer = (await hosts.client.get(POD, 'web', 'default'))!.status!.podIP!;
+    const ping = () => within({ netns: netnsOf('client')! }, 'ping', '-c', '3', '-i', '0.2', '-W', '5', peer);
+    await hosts.stopServer('SIGKILL');
+    t.equal(ping().status, 0, 'with the server away');
+    await hosts.eventually('the agents say so', () => /what is known stays in force/.test(n1.log()), n1.log);
+    t.equal(n1.agent!.exitCode, null);
+    t.equal(ping().status, 0);
+    await hosts.startServer();
+    await hosts.client.create(pod('late', 'n1'));
+    await hosts.eventually('news arrive', async () => {
+      const late = await hosts.client.get(POD, 'late', 'default');
+      return late?.status?.phase === 'Running';
+    });
+  });
+
+  t.test('an agent that starts without the server goes on with what was known', async (t) => {
+    const peer = (await hosts.client.get(POD, 'web', 'default'))!.status!.podIP!;
+    await hosts.client.create(pod('old', 'n2'));
+    const service = await hosts.client.create(SERVICE_WEB);
+    const { clusterIP } = service.spec;
+    const inClient = (...argv: string[]) => within({ netns: netnsOf('client')! }, ...argv).status;
+    const pings = () => inClient('ping', '-c', '1', '-W', '1', peer) === 0;
+    const serves = () => inClient('curl', '-sf', '-o', '/dev/null', '-m', '2', `http://${clusterIP}/`) === 0;
+    const holderOf = (name: string) => podsOn(n2).find((one) => one.name === name)?.holderPid;
+    const view = join(n2.run, hosts.lab, 'n2', 'view.json');
+    await hosts.eventually('the old pod runs', () => holderOf('old'), n2.log);
+    await hosts.eventually('the Service answers', serves, n2.log);
+    await hosts.eventually('the Service is kept', () => readFileSync(view, 'utf8').includes(clusterIP!));
+    t.equal(statSync(view).mode & 0o777, 0o600);
+
+    const holder = holderOf('client');
+    const started = performance.now();
+    await Promise.all([hosts.stop(n2, 'SIGKILL'), hosts.stopServer('SIGKILL')]);
+    t.notOk(pings(), 'nobody forwards');
+    hosts.start(n2);
+    await hosts.eventually('pods ping again', pings, n2.log);
+    t.comment(`agent and server killed together: traffic was away for ${seconds(started)} s`);
+    await hosts.eventually('the Service answers again', serves, n2.log);
+    t.match(n2.log(), LAST_VIEW);
+    t.equal(holderOf('client'), holder, 'the pod has gone on');
+
+    await hosts.stop(n2, 'SIGKILL');
+    await hosts.startServer();
+    await hosts.client.remove(POD, 'old', 'default', { gracePeriodSeconds: 0 });
+    await hosts.client.create(pod('new', 'n2'));
+    await hosts.eventually('the new pod has an address', async () => {
+      return (await hosts.client.get(POD, 'new', 'default'))?.status?.podIP;
+    });
+    await hosts.stopServer('SIGKILL');
+    const before = n2.log().length;
+    hosts.start(n2);
+    const since = () => n2.log().slice(before);
+    await hosts.eventually('the last view is in force', () => LAST_VIEW.test(since()), n2.log);
+    await hosts.eventually('pods ping once more', pings, n2.log);
+    t.ok(holderOf('old'), 'nobody has told it to end');
+    t.notOk(holderOf('new'));
+
+    await hosts.startServer();
+    await hosts.eventually('what was removed ends', () => !netnsOf('old'), n2.log);
+    await hosts.eventually('what is new runs', async () => {
+      return (await hosts.client.get(POD, 'new', 'default'))?.status?.phase === 'Running';
+    });
+    t.match(since(), /The server answers: what it says is in force/);
+    t.equal(holderOf('client'), holder);
+    t.ok(pings());
+    t.ok(serves());
+  });
 
   t.test('cleaning up leaves who the host is, unless it shall forget', async (t) => {
     await hosts.stop(n2);
