@@ -3,6 +3,7 @@
  * in `packet/` and `pods/`; tests give their own.
  */
 import type { ClusterView, Lab, Node } from '../api/types.js';
+import type { RowObject } from '../tables/row-objects.js';
 import type { Offload } from '../sys/tap.js';
 import type { Logger } from './log.js';
 import type { Readings } from './packet/readings.js';
@@ -14,6 +15,8 @@ export interface PacketPath {
   setView(view: ClusterView): Promise<void>;
   /** Text of a table, or of all. Throws a RangeError when there is none of that name. */
   dump(table?: string): string;
+  /** Rows of a table as objects; or of all, by their names. Throws as {@link dump} does. */
+  rows(table?: string): RowObject[] | Record<string, RowObject[]>;
   /** The worker's counters as numbers. */
   readings?(): Readings;
   /** A frame for the router as if the host's kernel had sent it by pw0. */

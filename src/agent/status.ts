@@ -161,6 +161,10 @@ export const showAgent = (facts: AgentFacts): Shown => ({
     if (!facts.path) throw notYet(facts);
     return orNotFound(() => facts.path!.dump(name));
   },
+  tableRows(name) {
+    if (!facts.path) throw notYet(facts);
+    return orNotFound(() => facts.path!.rows(name));
+  },
   pod(namespace, name) {
     const { runtime } = facts;
     if (!runtime) throw notYet(facts);

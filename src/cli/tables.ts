@@ -3,7 +3,7 @@
 import { getFromAgent, textOf } from './agent-request.js';
 import { OUTPUT, outputFormat, printJson } from './output.js';
 import { LAB_FLAG, pickAgents, pickPlace } from './pick-lab.js';
-import { defineVerb } from './verb.js';
+import { CommandError, defineVerb } from './verb.js';
 
 export const tables = defineVerb({
   usage: ['tables [TABLE] [--node NODE]'],
@@ -16,7 +16,7 @@ export const tables = defineVerb({
     lab: LAB_FLAG,
   },
   args: { min: 0, max: 1 },
-  example: ['podwire tables fdb --node node1', 'podwire tables counters'],
+  example: ['podwire tables fdb --node node1', 'podwire tables counters', 'podwire tables ports -o json'],
   async run({ flags, args, io }) {
     const format = outputFormat(flags.output, ['json']);
     const place = pickPlace(flags.lab);
@@ -28,7 +28,7 @@ export const tables = defineVerb({
       texts.push([node, await textOf(await getFromAgent(place.name, node, path + query))]);
     }
     if (format === 'json')
-      printJson(io, Object.fromEntries(texts.map(([node, text]) => [node, parsed(text)])));
+      printJson(io, Object.fromEntries(texts.map(([node, text]) => [node, parsed(node, text)])));
     else
       texts.forEach(([node, text], i) => {
         if (texts.length > 1) io.stdout.write(`${i > 0 ? '\n' : ''}# ${node}\n`);
@@ -38,11 +38,13 @@ export const tables = defineVerb({
   },
 });
 
-/** An agent that has only text for a table gives its lines. */
-function parsed(text: string): unknown {
+/** Rows as objects. @throws CommandError when an agent of another age sends text */
+function parsed(node: string, text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    return text.trimEnd().split('\n');
+    throw new CommandError(
+      `The agent of ${node} gives its tables as text only: start it again with this version of podwire`,
+    );
   }
 }

@@ -58,10 +58,13 @@ export type DumpName = (typeof DUMPABLE)[number];
 /** The name of a row of a static table, if the caller knows it. */
 export type NameOf = (table: StaticName, id: number) => string | undefined;
 
-/** Headings and cells of a table, for text and for JSON. */
+/** What stands in a column: a number where it is one, `-` where there is nothing. */
+export type Cell = string | number;
+
+/** Headings and cells of a table, for text and for {@link rowObjects}. */
 export interface DumpedTable {
   readonly headings: readonly string[];
-  readonly rows: readonly (readonly string[])[];
+  readonly rows: readonly (readonly Cell[])[];
 }
 
 /**
@@ -77,7 +80,8 @@ export function dumpTable(
   reasons: readonly string[],
   nowMs: number,
 ): string {
-  const { headings, rows } = dumpRows(tables, name, nameOf, reasons, nowMs);
+  const { headings, rows: cells } = dumpRows(tables, name, nameOf, reasons, nowMs);
+  const rows = cells.map((row) => row.map(String));
   const widths = headings.map((heading, i) => Math.max(heading.length, ...rows.map((row) => row[i]!.length)));
   return [headings, ...rows]
     .map(
@@ -158,7 +162,7 @@ function dumpPorts({ ports, counters }: Tables, named: Named): DumpedTable {
       named('segments', ports.segment[row]!),
       formatMac(ports.macHi[row]!, ports.macLo[row]!),
       ports.ip[row] === 0 ? '-' : formatIpv4(ports.ip[row]!),
-      String(ports.mtu[row]),
+      ports.mtu[row]!,
       bits(ports.offload[row]!, [
         [OFFLOAD_CSUM, 'csum'],
         [OFFLOAD_TSO, 'tso'],
@@ -168,12 +172,12 @@ function dumpPorts({ ports, counters }: Tables, named: Named): DumpedTable {
         [PORT_GUARDED, 'guarded'],
         [PORT_CAPTURED, 'captured'],
       ]),
-      ports.kind[row] === PORT_TUNNEL ? String(ports.vni[row]) : '-',
-      String(counters.rxPackets[row]),
-      String(counters.rxBytes[row]),
-      String(counters.txPackets[row]),
-      String(counters.txBytes[row]),
-      String(counters.portDrops[row]),
+      ports.kind[row] === PORT_TUNNEL ? ports.vni[row]! : '-',
+      counters.rxPackets[row]!,
+      counters.rxBytes[row]!,
+      counters.txPackets[row]!,
+      counters.txBytes[row]!,
+      counters.portDrops[row]!,
     ]),
   };
 }
@@ -275,7 +279,7 @@ function dumpConntrack({ conntrack }: Tables, named: Named, nowMs: number): Dump
 }
 
 function dumpFragments({ fragments }: Tables, named: Named, nowMs: number): DumpedTable {
-  const rows: string[][] = [];
+  const rows: Cell[][] = [];
   for (let row = 1; row < fragments.capacity; row++) {
     const ageMs = (nowMs - fragments.sinceMs[row]!) | 0;
     if (fragments.segment[row] === 0 || ageMs >= FRAGMENT_MS) continue;
@@ -284,7 +288,7 @@ function dumpFragments({ fragments }: Tables, named: Named, nowMs: number): Dump
       named('segments', fragments.segment[row]!),
       formatIpv4(fragments.src[row]!),
       formatIpv4(fragments.dst[row]!),
-      String(idProto >>> 8),
+      idProto >>> 8,
       PROTOCOLS[idProto & 255] ?? String(idProto & 255),
       seconds(ageMs),
     ]);
@@ -343,8 +347,8 @@ function dumpVteps({ vteps }: Tables, named: Named): DumpedTable {
 }
 
 function dumpCounters({ counters }: Tables, reasons: readonly string[]): DumpedTable {
-  const rows: string[][] = EVENTS.map((name, i) => ['event', name, String(counters.events[i])]);
+  const rows: Cell[][] = EVENTS.map((name, i) => ['event', name, counters.events[i]!]);
   for (const [i, name] of reasons.entries())
-    if (counters.drops[i] !== 0) rows.push(['drop', name, String(counters.drops[i])]);
+    if (counters.drops[i] !== 0) rows.push(['drop', name, counters.drops[i]!]);
   return { headings: ['KIND', 'NAME', 'COUNT'], rows };
 }

@@ -96,6 +96,7 @@ const makeHost = (t: Test) => {
             throw new RangeError(`There is no table "${table}": there is fdb`);
           return 'a dump\n';
         },
+        rows: () => [{ mac: '0a:58:0a:f4:01:02', age: 2 }],
         network: { attach: () => Promise.resolve(), detach: () => Promise.resolve() },
         status: () => ({ offload: 'all', captures: [], workers: 1, problems: [], batches: 0 }),
         close: async () => {
@@ -208,6 +209,9 @@ t.test('an agent of a host', { skip: needsRoot() }, async (t) => {
     t.same(await get(socket, '/healthz'), { code: 200, text: 'ok\n' });
     t.same(await get(socket, '/tables'), { code: 200, text: 'a dump\n' });
     t.same(await get(socket, '/tables/fdb'), { code: 200, text: 'a dump\n' });
+    const { code, text } = await get(socket, '/tables/fdb?output=json');
+    t.strictSame([code, JSON.parse(text)], [200, [{ mac: '0a:58:0a:f4:01:02', age: 2 }]]);
+    t.match(await get(socket, '/tables?output=xml'), { code: 400, text: /Cannot read \?output=xml/ });
     t.same(await get(socket, '/pods/default/a/log'), { code: 200, text: 'one\ntwo\n' });
     t.same(await get(socket, '/pods/default/a/log?tail=1&container=main&follow'), {
       code: 200,

@@ -36,6 +36,8 @@ t.test('agents that are not on this host', { skip: needsRoot() }, async (t) => {
     runSync(lab.argv(...words), { env, ...(input !== undefined && { input }) });
 
   t.match(far(['tables', 'ports', '--node', 'node1']), { status: 0, stdout: /pod default\/web/ });
+  const rows = JSON.parse(far(['tables', 'ports', '--node', 'node1', '-o', 'json']).stdout) as object;
+  t.match(rows, { node1: [{ port: String, mtu: Number, rxPackets: Number }] });
   t.match(far(['tables', 'nothing', '--node', 'node1']), { status: 1, stderr: /nothing/ }, 'its own words');
   t.match(far(['top', '--once', '--interval', '0.1', '-o', 'json']), { status: 0, stdout: /"node1"/ });
   t.match(far(['logs', 'web']), { status: 0, stdout: /listening on/ });

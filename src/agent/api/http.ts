@@ -4,7 +4,7 @@
  *
  *     GET /healthz                                         ok
  *     GET /status                                          JSON, see {@link AgentStatus}
- *     GET /tables[/NAME]                                   the packet path's tables as text
+ *     GET /tables[/NAME][?output=json]                     the packet path's tables as text, or their rows as objects
  *     GET /readings                                        JSON, the worker's counters, see {@link Readings}
  *     GET /pods/NAMESPACE/NAME/log?follow=&tail=&container=&previous=&timestamps=&sinceSeconds=&sinceTime=
  *     POST /pods/NAMESPACE/NAME/exec                       see exec.ts
@@ -35,6 +35,8 @@ export interface Shown {
   readonly netns: string | undefined;
   status(): AgentStatus;
   table(name: string | undefined): string;
+  /** The same as objects. */
+  tableRows(name: string | undefined): object;
   readings(): Readings;
   /** A pod that runs here, and where its files are. */
   pod(namespace: string, name: string): { state: PodState; folder: string };
@@ -101,7 +103,12 @@ const ROUTES: readonly (readonly ['GET' | 'POST', RegExp, Handler])[] = [
   [
     'GET',
     /^\/tables(?:\/([^/]+))?$/,
-    ({ shown, words: [table], response }) => sendText(response, shown.table(table)),
+    ({ shown, words: [table], query, response }) => {
+      const output = query.get('output');
+      if (output === null) return sendText(response, shown.table(table));
+      if (output === 'json') return sendJson(response, 200, shown.tableRows(table));
+      throw badRequest(`Cannot read ?output=${output}: expected json, or nothing for text`);
+    },
   ],
   [
     'GET',

@@ -23,7 +23,8 @@ import { createCaptureWatch, isCaptured } from '../../sys/packet-sockets.js';
 import { openTap, setPersist, type Offload, type Tap } from '../../sys/tap.js';
 import { setGro } from '../../sys/udp.js';
 import { EVENT_BATCHES } from '../../tables/counters.js';
-import { DUMPABLE, dumpTable, type NameOf } from '../../tables/dump.js';
+import { DUMPABLE, dumpRows, dumpTable, type DumpName, type NameOf } from '../../tables/dump.js';
+import { rowObjects, type RowObject } from '../../tables/row-objects.js';
 import { OFFLOAD_CSUM, OFFLOAD_TSO, OFFLOAD_USO } from '../../tables/ports.js';
 import { CAPACITIES } from '../../tables/tables.js';
 import { formatIpv4, formatMac, macOfIpv4, parseIpv4 } from '../../wire/address.js';
@@ -231,15 +232,18 @@ export async function startPacketPath(options: PacketPathOptions): Promise<Packe
       return publish();
     },
     dump(table) {
-      if (table !== undefined && !(DUMPABLE as readonly string[]).includes(table))
-        throw new RangeError(`There is no table "${table}": the tables are ${DUMPABLE.join(', ')}`);
-      const names = table === undefined ? DUMPABLE : DUMPABLE.filter((one) => one === table);
-      return names
+      return namesOf(table)
         .map((one) => {
           const text = dumpTable(worker.tables, one, nameOf, REASON_NAMES, worker.nowMs());
           return table === undefined ? `# ${one}\n${text}` : text;
         })
         .join('\n');
+    },
+    rows(table) {
+      const rowsOf = (one: DumpName): RowObject[] =>
+        rowObjects(dumpRows(worker.tables, one, nameOf, REASON_NAMES, worker.nowMs()));
+      const entries = namesOf(table).map((one) => [one, rowsOf(one)] as const);
+      return table === undefined ? Object.fromEntries(entries) : entries[0]![1];
     },
     readings: () => takeReadings(worker.tables, nameOf, REASON_NAMES, worker.tid),
     status: () => ({
@@ -262,6 +266,14 @@ export async function startPacketPath(options: PacketPathOptions): Promise<Packe
       closeAll();
     },
   };
+}
+
+/** The table with this name; all of them without one. @throws RangeError when there is none */
+function namesOf(table: string | undefined): readonly DumpName[] {
+  if (table === undefined) return DUMPABLE;
+  const found = DUMPABLE.filter((one) => one === table);
+  if (found.length > 0) return found;
+  throw new RangeError(`There is no table "${table}": the tables are ${DUMPABLE.join(', ')}`);
 }
 
 /** Frames that the kernel keeps for a pod's NIC while we are busy: a burst of small datagrams of a few milliseconds. */
