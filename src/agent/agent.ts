@@ -19,7 +19,6 @@ import { podMtu } from '../compile/compile.js';
 import { nodeAddresses } from '../compile/node-addresses.js';
 import type { Offload } from '../sys/tap.js';
 import { formatIpv4 } from '../wire/address.js';
-import { OVERHEAD } from '../wire/vxlan.js';
 import { createApiRelay } from './api-relay.js';
 import type { Line } from './api/dial.js';
 import { createAgentListener, serveAgentApi } from './api/http.js';
@@ -32,9 +31,7 @@ import type { NodeFacts } from './node-object.js';
 import { createEndings, Failed, messageOf, oneAtATime, Stopped, watchForEnd } from './life.js';
 import type { AgentParts } from './parts.js';
 import { agentPaths, makeAgentDirs, type AgentPaths } from './paths.js';
-import { openEchoes, type Echoes } from './peers/echo.js';
-import { isBad, underlayConditions, underlayEvent } from './peers/peer-news.js';
-import { peersOf, watchPeers } from './peers/peer-watch.js';
+import { createUnderlayReport } from './peers/underlay-report.js';
 import { hostCapacity, podObjects } from './pod-objects.js';
 import { AccountPods } from './pods/account-pods.js';
 import { resolverFiles } from './pods/pod-dns.js';
@@ -42,7 +39,6 @@ import { preflight } from './preflight.js';
 import type { ClusterSource } from './source/source.js';
 import { ourNode, ourPods, showAgent } from './status.js';
 import type { AgentFacts } from './status.js';
-import { watchUnderlay } from './underlay-watch.js';
 import { findUnderlay, refuseTakenAddress, type UnderlayWish } from './underlay.js';
 
 export interface AgentOptions {
@@ -199,49 +195,13 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     return { underlay, podCidr };
   };
 
-  /** What was found out about the underlay; what is new of it is told at once, by the node and by an event. */
-  const tellConditions = (): void => {
-    if (!facts.underlay || !facts.view) return;
-    const { nic, mtu } = facts.underlay;
-    const next = underlayConditions(
-      { nic, mtu, away: facts.underlayProblem, expected: labSpec(facts.view.lab).underlay.mtu, lab },
-      facts.ways,
-    );
-    const before = facts.conditions;
-    facts.conditions = next;
-    const news = next.filter((one) => before?.find(({ type }) => type === one.type)?.message !== one.message);
-    for (const one of news) {
-      const was = before?.find(({ type }) => type === one.type);
-      if (!isBad(one) && (!was || !isBad(was))) continue;
-      if (isBad(one)) log.warn({ condition: one.type }, one.message);
-      else log.info({ condition: one.type }, one.message);
-      source.reportEvent(underlayEvent(node, one, Date.now()));
-    }
-    if (news.length > 0 && facts.phase === 'running') reportNode();
-  };
-
-  /** Look now and then whether the peers can be reached. */
-  const watchWays = (port: number, mtu: number): void => {
-    let echoes: Echoes;
-    try {
-      echoes = openEchoes(netns, process.pid & 0xffff);
-    } catch (error) {
-      log.warn({ err: error }, 'Cannot ask peers whether they are there');
-      return;
-    }
-    const watch = watchPeers({
-      echoes,
-      port,
-      podMtu: mtu,
-      overhead: OVERHEAD,
-      peers: () => peersOf(node, facts.view?.nodes ?? []),
-      told(ways) {
-        facts.ways = ways;
-        tellConditions();
-      },
-    });
-    stage.add('the watch over the peers', () => watch.close());
-  };
+  const underlayReport = createUnderlayReport({
+    facts,
+    log,
+    changed() {
+      if (facts.phase === 'running') reportNode();
+    },
+  });
 
   /** What pods find at the gateway address: the API, and cluster DNS. */
   const serveGateway = async (address: number): Promise<void> => {
@@ -353,28 +313,18 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
     if (hasHostRules) await serveGateway(addresses.gateway);
     else log.warn(WITHOUT_RULES);
 
-    if (hasHostRules) watchWays(spec.backend.port, mtu);
+    if (hasHostRules) {
+      const watch = underlayReport.watchPeers(spec.backend.port, mtu);
+      stage.add('the watch over the peers', () => watch?.close());
+    }
     const moved = new Promise<string>((resolve) => {
-      const watch = watchUnderlay({
-        underlay,
-        wish,
-        netns,
-        moved(why, next) {
-          wish = next;
-          resolve(why);
-        },
-        mtuChanged(next) {
-          facts.underlay = { ...underlay, mtu: next };
-          tellConditions();
-        },
-        away(problem) {
-          facts.underlayProblem = problem;
-          tellConditions();
-        },
+      const watch = underlayReport.watchNic(underlay, wish, (why, next) => {
+        wish = next;
+        resolve(why);
       });
       stage.add('the watch over the NIC', () => watch.close());
     });
-    tellConditions();
+    underlayReport.tell();
 
     facts.phase = 'running';
     reportNode();
