@@ -116,6 +116,17 @@ t.test('streams by kubectl', { skip }, async (t) => {
         const tty = `${kubectl} debug -it web-1 -c ${dbg}t --image=busybox -- sh -c 'read x; tty; echo got $x'`;
         const typed = runSync(['script', '-qefc', tty, '/dev/null'], { env, input: 'a\n' });
         t.match(typed.stdout, /\/dev\/pts\/\d+\s+got/);
+        const copy = `copy-${name}`;
+        t.match(k('debug', 'web-1', '--image=busybox', `--copy-to=${copy}`, '--', 'sleep', '300'), {
+          status: 0,
+        });
+        t.match(k('wait', `pod/${copy}`, '--for=condition=Ready', '--timeout=60s'), { status: 0 });
+        const volumes = '{.spec.volumes[*].name}';
+        t.equal(
+          k('get', 'pod', copy, '-o', `jsonpath=${volumes}`).stdout,
+          k('get', 'pod', 'web-1', '-o', `jsonpath=${volumes}`).stdout,
+          'the volume of its account came along',
+        );
       },
     );
 

@@ -95,6 +95,40 @@ t.test('fields of an embedded message stand in the object itself', async (t) => 
   });
 });
 
+t.test('a pod that a client has read is read with the volume of its account', async (t) => {
+  const item = join(text(1, 'ca.crt'), text(2, 'ca.crt'));
+  const file = join(text(1, 'namespace'), text(2, join(text(1, 'v1'), text(2, 'metadata.namespace'))));
+  const projected = join(
+    text(1, text(4, join(text(1, ''), int(2, 3607), text(3, 'token')))),
+    text(1, text(3, join(text(1, text(1, 'kube-root-ca.crt')), text(2, item)))),
+    text(1, text(2, text(1, file))),
+    int(2, 420),
+  );
+  const volume = join(text(1, 'kube-api-access-abcde'), text(2, text(26, projected)));
+  const raw = join(text(1, metadata('p')), text(2, text(1, volume)));
+  t.match(decodeProtobuf(envelope('v1', 'Pod', raw))['spec'], {
+    volumes: [
+      {
+        name: 'kube-api-access-abcde',
+        projected: {
+          sources: [
+            { serviceAccountToken: { expirationSeconds: 3607, path: 'token' } },
+            { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+            {
+              downwardAPI: {
+                items: [
+                  { path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } },
+                ],
+              },
+            },
+          ],
+          defaultMode: 420,
+        },
+      },
+    ],
+  });
+});
+
 t.test('an object that a client has read is read with who owns its fields', async (t) => {
   const entry = (fields: string): Buffer =>
     join(

@@ -3,6 +3,7 @@
  * when one of them changes.
  */
 import type { Event } from '../../api/types.js';
+import { hostEvent } from '../host-event.js';
 import type { Way } from './peer-watch.js';
 
 /** Status True: the underlay carries packets of the size that the lab counts on. */
@@ -47,28 +48,18 @@ export const isBad = ({ type, status }: UnderlayCondition): boolean =>
   status === (type === NETWORK_CONDITION ? 'True' : 'False');
 
 /** What happened to a node, for `kubectl get events` and `describe node`. */
-export function underlayEvent(node: string, condition: UnderlayCondition, nowMs: number): Event {
-  const at = `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
-  return {
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: {
-      name: `${node}.${(BigInt(Math.floor(nowMs)) * 1_000_000n).toString(16)}`,
-      namespace: 'default',
+export const underlayEvent = (node: string, condition: UnderlayCondition, nowMs: number): Event =>
+  hostEvent(
+    node,
+    {
+      // As the kubelet has it, whose nodes' uid in events is their name.
+      involvedObject: { kind: 'Node', name: node, uid: node, apiVersion: 'v1' },
+      type: isBad(condition) ? 'Warning' : 'Normal',
+      reason: condition.reason,
+      message: condition.message,
     },
-    // As the kubelet has it, whose nodes' uid in events is their name.
-    involvedObject: { kind: 'Node', name: node, uid: node, apiVersion: 'v1' },
-    type: isBad(condition) ? 'Warning' : 'Normal',
-    reason: condition.reason,
-    message: condition.message.slice(0, 1024),
-    source: { component: 'kubelet', host: node },
-    reportingComponent: 'kubelet',
-    reportingInstance: node,
-    firstTimestamp: at,
-    lastTimestamp: at,
-    count: 1,
-  };
-}
+    nowMs,
+  );
 
 const networkCondition = ({ nic, away }: UnderlayFacts): UnderlayCondition =>
   away === undefined

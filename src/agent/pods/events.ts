@@ -9,6 +9,7 @@
  * Source: k8s.io/client-go, tools/record/events_cache.go; k8s.io/kubernetes, pkg/kubelet/events/event.go
  */
 import type { Event, Pod } from '../../api/types.js';
+import { hostEvent } from '../host-event.js';
 import { rfc3339 } from './state.js';
 
 /** What happened. */
@@ -98,29 +99,22 @@ function newEvent(
   const listOf = (['initContainers', 'ephemeralContainers'] as const).find((list) =>
     pod.spec[list]?.some((one) => one.name === container),
   );
-  const at = rfc3339(nowMs);
-  // The name of an event is a time in nanoseconds; a number keeps those of one millisecond apart.
-  const unique = (BigInt(Math.floor(nowMs)) * 1_000_000n + BigInt(number % 1_000_000)).toString(16);
-  return {
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: { name: `${name}.${unique}`, namespace },
-    involvedObject: {
-      kind: 'Pod',
-      namespace,
-      name,
-      uid,
-      apiVersion: 'v1',
-      ...(container && { fieldPath: `spec.${listOf ?? 'containers'}{${container}}` }),
+  return hostEvent(
+    node,
+    {
+      involvedObject: {
+        kind: 'Pod',
+        namespace,
+        name,
+        uid,
+        apiVersion: 'v1',
+        ...(container && { fieldPath: `spec.${listOf ?? 'containers'}{${container}}` }),
+      },
+      type,
+      reason,
+      message,
     },
-    type,
-    reason,
-    message: message.slice(0, 1024),
-    source: { component: 'kubelet', host: node },
-    reportingComponent: 'kubelet',
-    reportingInstance: node,
-    firstTimestamp: at,
-    lastTimestamp: at,
-    count: 1,
-  };
+    nowMs,
+    number,
+  );
 }

@@ -14,32 +14,38 @@ import type { PodNetwork } from './pod-network.js';
 import { rfc3339, uidOf, type PodState } from './state.js';
 import type { RequestToken } from './volumes.js';
 
-/** What all pods of a host share. */
-export interface HostContext {
+/** What the pods' host is, and whom it asks and tells. */
+export interface HostFacts {
   lab: string;
   node: string;
-  /** The folder of all pods' folders, absolute. */
-  podsDir: string;
   network: PodNetwork;
+  /** The host's underlay address: `status.hostIP`. */
   hostAddress: string;
-  /** The host's network namespace; undefined: the machine's own. */
+  /** The host's network namespace, for pods with hostNetwork; undefined: the machine's own. */
   netns?: string;
-  /** Those of the cluster, as they are now. */
+  /** Those of the cluster, as they are now: a container that starts is told of them. */
   services?(): readonly Service[];
-  /** What volumes and environments are made from. */
+  /** What volumes and environments are made from, as it is now. */
   objects?(): PodObjects;
   /** What the node has to give. */
   allocatable?: Allocatable;
   requestToken?: RequestToken;
-  /** What a pod's resolver reads; its hostname is the pod's own. */
+  /** What a pod's resolver reads, when it starts; its hostname is the pod's own. */
   resolverFiles(pod: Pod, hostname: string): ResolverFiles;
+  /** A pod's status is new. Never called twice in a row with the same. */
+  report(pod: Pod, status: PodStatus): void;
+  log: Logger;
+}
+
+/** What all pods of a host share. */
+export interface HostContext extends HostFacts {
+  /** The folder of all pods' folders, absolute. */
+  podsDir: string;
   backoff: Backoff;
   /** Before each holder that is made. */
   gate: Gate;
-  report(pod: Pod, status: PodStatus): void;
   /** Tell people of what happened to a pod. */
   events: EventRecorder;
-  log: Logger;
 }
 
 /** The name of a pod's own network namespace; undefined: it has none. */

@@ -10,47 +10,24 @@ import { rmSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
-import type { PodObjects } from '../../api/container-environment.js';
-import type { Allocatable } from '../../api/pod-fields.js';
-import type { Event, Pod, PodStatus, Service } from '../../api/types.js';
+import type { Event, Pod } from '../../api/types.js';
 import { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
 import { createEventRecorder } from './events.js';
 import { createGate } from './gate.js';
 import { endForsakenExecs } from './exec.js';
-import { graceMsOf, newState, type HostContext } from './host-context.js';
+import { graceMsOf, newState, type HostContext, type HostFacts } from './host-context.js';
 import { PodLife, type LogOptions } from './pod-life.js';
-import type { ResolverFiles } from './pod-dns.js';
-import type { PodNetwork } from './pod-network.js';
 import { podFolders, readState, uidOf, type PodState } from './state.js';
-import type { RequestToken } from './volumes.js';
 
 export type { PodNetwork } from './pod-network.js';
 
-export interface PodRuntimeOptions {
-  lab: string;
-  node: string;
+export interface PodRuntimeOptions extends HostFacts {
   /** Where the pods' folders are, and nothing else; no pod can see it. */
   dir: string;
-  network: PodNetwork;
-  /** The host's underlay address: `status.hostIP`. */
-  hostAddress: string;
-  /** The host's network namespace, for pods with hostNetwork; undefined: the machine's own. */
-  netns?: string;
-  /** Those of the cluster, as they are now: a container that starts is told of them. */
-  services?(): readonly Service[];
-  /** What volumes and environments are made from, as it is now. */
-  objects?(): PodObjects;
-  allocatable?: Allocatable;
-  requestToken?: RequestToken;
-  /** What a pod's resolver reads, when it starts. */
-  resolverFiles(pod: Pod, hostname: string): ResolverFiles;
-  /** A pod's status is new. Never called twice in a row with the same. */
-  report(pod: Pod, status: PodStatus): void;
   /** Something happened to a pod that people want to know of. */
   event?(event: Event): void;
   /** A pod with a deletionTimestamp is gone from this host. */
   removed(pod: Pod): void;
-  log: Logger;
   /** Of containers that end; default as in Kubernetes. */
   backoff?: Backoff;
 }

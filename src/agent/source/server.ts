@@ -11,7 +11,6 @@ import {
   ENDPOINT_SLICE,
   EVENT,
   LAB,
-  LEASE,
   NAMESPACE,
   NODE,
   POD,
@@ -20,7 +19,7 @@ import {
 } from '../../api/kinds.js';
 import type { Kind } from '../../api/kinds.js';
 import { keyOf, NODE_LOST, NODE_STARTING } from '../../api/types.js';
-import type { ApiObject, Event, Lab, Lease, Node, Pod } from '../../api/types.js';
+import type { ApiObject, Event, Lab, Node, Pod } from '../../api/types.js';
 import type { Client } from '../../client/client.js';
 import { createInformer } from '../../client/informer.js';
 import type { Informer } from '../../client/informer.js';
@@ -50,11 +49,6 @@ export interface ServerSourceOptions {
 
 /** How long {@link ClusterSource.close} waits for what was reported last. */
 const LAST_REPORTS_MS = 1_000;
-
-/** Where agents' leases are. */
-const LEASE_NAMESPACE = 'kube-node-lease';
-/** As the kubelet has it. */
-const LEASE_SECONDS = 40;
 
 /** Events that wait to be written; more are dropped, so that a server that is away costs no memory. */
 const MOST_EVENTS = 100;
@@ -150,18 +144,10 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
   let eventsUnderWay = 0;
   let lastEvent = Promise.resolve();
 
-  const sendLease = async (nodeName: string): Promise<void> => {
-    const current = await client.get(LEASE, nodeName, LEASE_NAMESPACE);
-    const renewTime = new Date().toISOString().replace('Z', '000Z');
-    const spec = { holderIdentity: nodeName, leaseDurationSeconds: LEASE_SECONDS, renewTime };
-    if (current) await client.update<Lease>({ ...current, spec: { ...current.spec, ...spec } });
-    else
-      await client.create<Lease>({
-        apiVersion: 'coordination.k8s.io/v1',
-        kind: 'Lease',
-        metadata: { name: nodeName, namespace: LEASE_NAMESPACE },
-        spec,
-      });
+  const sayLease = (node: string): void => {
+    // In microseconds, as Kubernetes has the times of leases.
+    const now = (): string => new Date().toISOString().replace('Z', '000Z');
+    outbox.put('lease', () => afresh(() => renewLease(client, node, now())));
   };
 
   let lastNode: Node | undefined;
@@ -241,13 +227,11 @@ export const createServerSource = (options: ServerSourceOptions): ClusterSource 
         .catch((error: unknown) => log.debug({ err: error }, 'The server did not take an event'))
         .finally(() => (eventsUnderWay -= 1));
     },
-    reportLease: (nodeName) => outbox.put('lease', () => afresh(() => sendLease(nodeName))),
+    reportLease: sayLease,
     reportNode(node) {
       lastNode = node;
       sayNode(node);
-      const { name: nodeName } = node.metadata;
-      if (isAlive(node))
-        outbox.put('lease', () => afresh(() => renewLease(client, nodeName, new Date().toISOString())));
+      if (isAlive(node)) sayLease(node.metadata.name);
     },
     problems: () => [
       ...new Set(troubles.values()),

@@ -152,7 +152,9 @@ export const POD_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '2 emptyDir?: EmptyDirVolumeSource',
     '6 secret: SecretVolumeSource',
     '10 persistentVolumeClaim: PersistentVolumeClaimVolumeSource',
+    '16 downwardAPI: DownwardAPIVolumeSource',
     '19 configMap: ConfigMapVolumeSource',
+    '26 projected: ProjectedVolumeSource',
   ],
   HostPathVolumeSource: ['1 path', '2 type'],
   EmptyDirVolumeSource: ['1 medium', '2 sizeLimit: Quantity'],
@@ -164,5 +166,23 @@ export const POD_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '3 defaultMode?: int',
     '4 optional?: bool',
   ],
+  DownwardAPIVolumeSource: ['1 items: list DownwardAPIVolumeFile', '2 defaultMode?: int'],
+  DownwardAPIVolumeFile: [
+    '1 path',
+    '2 fieldRef: ObjectFieldSelector',
+    '3 resourceFieldRef: ResourceFieldSelector',
+    '4 mode?: int',
+  ],
+  ProjectedVolumeSource: ['1 sources: list VolumeProjection', '2 defaultMode?: int'],
+  VolumeProjection: [
+    '1 secret: ObjectProjection',
+    '2 downwardAPI: DownwardAPIProjection',
+    '3 configMap: ObjectProjection',
+    '4 serviceAccountToken: ServiceAccountTokenProjection',
+  ],
+  /** SecretProjection and ConfigMapProjection. */
+  ObjectProjection: ['1 : LocalObjectReference', '2 items: list KeyToPath', '4 optional?: bool'],
+  DownwardAPIProjection: ['1 items: list DownwardAPIVolumeFile'],
+  ServiceAccountTokenProjection: ['1 audience', '2 expirationSeconds?: int', '3 path'],
   KeyToPath: ['1 key', '2 path', '3 mode?: int'],
 };

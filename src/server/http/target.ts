@@ -48,9 +48,13 @@ export function parseTarget(pathname: string): Target | undefined {
   return { kind, version, namespace, name, subresource };
 }
 
-/** The path behind `/proxy` of a path that names this subresource, with its query. */
+/**
+ * The path behind `/proxy` of a node's path, with its query, as it was sent: `/api/v1/nodes/NAME/proxy`, then the rest. Counted by
+ * slashes, for a node may be named `proxy`, and each part may be percent-encoded.
+ */
 export function proxiedPath({ pathname, search }: URL): string {
-  return (pathname.slice(pathname.indexOf(`/${PROXY}`, 1) + PROXY.length + 1) || '/') + search;
+  const rest = pathname.split('/').slice(6).join('/');
+  return `/${rest}${search}`;
 }
 
 /** The parts of a path. @throws ApiError 400 when it is none */
