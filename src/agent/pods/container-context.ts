@@ -2,9 +2,10 @@
  * What a container is told of its pod, and what it tells.
  */
 import type { Logger } from 'pino';
-import type { PodSpec, Volume } from '../../api/types.js';
+import type { Container, PodSpec, Volume } from '../../api/types.js';
 import type { Backoff } from './backoff.js';
 import type { Happening } from './events.js';
+import type { ProbeTarget } from './probe.js';
 
 /** What a container needs to know of its pod. */
 export interface ContainerContext {
@@ -41,3 +42,15 @@ export interface ContainerContext {
   tell(type: Happening['type'], reason: string, message: string): void;
   log: Logger;
 }
+
+/** Where probes and hooks of one of its containers look. */
+export const probeTarget = (
+  { podIP, netns, hostNetns, enter }: ContainerContext,
+  { name, ports = [] }: Container,
+): ProbeTarget => ({
+  podIP: podIP(),
+  netns,
+  hostNetns,
+  ports,
+  enter: (argv, seconds) => enter(name, argv, seconds),
+});

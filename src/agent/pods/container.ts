@@ -16,37 +16,27 @@
  *
  * To stop is: the preStop hook, SIGTERM, SIGKILL when the grace is over. Until then it is running, and serves.
  */
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { setImmediate as turnOver } from 'node:timers/promises';
 import { MissingError } from '../../api/container-environment.js';
 import type { Container, LifecycleHandler } from '../../api/types.js';
 import { nextDelay, restarts } from './backoff.js';
 import { startBuiltin } from './builtin-run.js';
 import { adoptCommand, startCommand, type Exit, type Run } from './command.js';
-import type { ContainerContext } from './container-context.js';
-import { hasEntry, readLastWords, writeEntry } from './entry.js';
+import { probeTarget, type ContainerContext } from './container-context.js';
+import { ContainerFiles } from './container-files.js';
 import { MIN_GRACE_MS, PreStop, runPostStart } from './hooks.js';
 import { planOf } from './images.js';
-import { LogWriter } from './log-writer.js';
-import { lastWordsOfLog } from './logs.js';
-import { look, type ProbeResult, type ProbeTarget } from './probe.js';
+import { look, type ProbeResult } from './probe.js';
 import { Prober } from './prober.js';
 import { isSidecar } from './start-order.js';
 import { containerId, rfc3339, type ContainerRecord } from './state.js';
 import type { Servers } from './servers.js';
 
-/** The record of a container that has not been started. */
-export const newRecord = (container: Container): ContainerRecord => ({
-  name: container.name,
-  run: 0,
-  state: { waiting: { reason: 'ContainerCreating' } },
-});
-
 export class ContainerLife {
   readonly record: ContainerRecord;
   readonly #context: ContainerContext;
   readonly #spec: Container;
+  readonly #files: ContainerFiles;
   #run: Run | undefined;
   #servers: Servers | undefined;
   readonly #prober: Prober;
@@ -72,6 +62,7 @@ export class ContainerLife {
     this.#context = context;
     this.#spec = spec;
     this.record = record;
+    this.#files = new ContainerFiles(context, spec, record);
     this.#prober = new Prober({
       container: spec,
       health: record,
@@ -113,15 +104,7 @@ export class ContainerLife {
 
   /** A new holder was made: what a built-in server needs of it; commands start anew. */
   holderIsBack(): void {
-    if (this.#servers) this.#makeEntry();
-  }
-
-  /** Write the script that enters it, where a new holder has none. */
-  #makeEntry(): void {
-    const holderPid = this.#context.holderPid();
-    if (holderPid === undefined || hasEntry(holderPid, this.record.name)) return;
-    const env = this.#context.environment();
-    writeEntry(holderPid, { ...this.#context, container: this.#spec, env });
+    if (this.#servers) this.#files.makeEntry();
   }
 
   /** What its environment comes from may be there now. */
@@ -136,7 +119,7 @@ export class ContainerLife {
   /** A new holder will be made: an init container has to run once more, for all that it did is gone with the old one. */
   holderIsGone(): void {
     if (this.isSidecar || this.record.state.terminated?.exitCode !== 0) return;
-    for (const suffix of ['start', 'exit']) rmSync(`${this.#base()}.${suffix}`, { force: true });
+    this.#files.forgetRun();
     this.record.state = { waiting: { reason: 'ContainerCreating' } };
     this.#isBegun = true;
     this.#isParked = true;
@@ -197,7 +180,7 @@ export class ContainerLife {
       return;
     }
     const env = this.#context.environment();
-    writeEntry(holderPid, { ...this.#context, container: this.#spec, env });
+    this.#files.writeEntry(holderPid, env);
     const { tell } = this.#context;
     tell('Normal', 'Pulled', `Container image "${this.#spec.image}" already present on machine`);
     record.run += 1;
@@ -209,17 +192,15 @@ export class ContainerLife {
     this.#prober.reset();
     tell('Normal', 'Created', `Created container: ${record.name}`);
     this.#context.changed();
-    mkdirSync(join(this.#context.dir, record.name), { recursive: true, mode: 0o700 });
-    for (const suffix of ['log', 'log.1', 'start', 'exit', 'stdin', 'keeper', 'attached', 'out', 'err'])
-      rmSync(`${this.#base(-2)}.${suffix}`, { force: true });
+    this.#files.makeRoom();
     const plan = planOf(this.#spec, env);
     if (plan.kind === 'builtin') {
       if (await this.#serve()) await this.#hasBegun();
       return;
     }
     const run = await startCommand({
-      base: this.#base(),
-      logFailed: this.#logFailed,
+      base: this.#files.base,
+      logFailed: this.#files.logFailed,
       holderPid,
       argv: plan.argv,
       container: record.name,
@@ -240,11 +221,11 @@ export class ContainerLife {
     const { record } = this;
     this.#newHooks();
     if (planOf(this.#spec).kind === 'builtin') {
-      this.#makeEntry();
+      this.#files.makeEntry();
       if (await this.#serve()) await this.#hasBegun();
       return;
     }
-    const run = adoptCommand(this.#base(), this.#context.holderPid(), record, this.#logFailed);
+    const run = adoptCommand(this.#files.base, this.#context.holderPid(), record, this.#files.logFailed);
     if (!run) {
       record.run -= 1;
       await this.#start();
@@ -267,15 +248,11 @@ export class ContainerLife {
     });
   }
 
-  readonly #logFailed = (error: Error): void =>
-    this.#context.log.warn({ container: this.#spec.name, err: error }, 'cannot write a log; lines are lost');
-
   /** Open the sockets of a built-in image; on failure the container has ended. */
   async #serve(): Promise<boolean> {
     const plan = planOf(this.#spec);
     if (plan.kind !== 'builtin') return false;
-    mkdirSync(join(this.#context.dir, this.record.name), { recursive: true, mode: 0o700 });
-    const log = new LogWriter(`${this.#base()}.log`, this.#logFailed);
+    const log = this.#files.openLog();
     try {
       this.#servers = await startBuiltin(this.#context, this.#spec, plan.listeners, log);
       return true;
@@ -303,16 +280,7 @@ export class ContainerLife {
   }
 
   #look(handler: LifecycleHandler, limitSeconds: number, signal?: AbortSignal): Promise<ProbeResult> {
-    const { netns, hostNetns, podIP, enter } = this.#context;
-    const { name, ports = [] } = this.#spec;
-    const target: ProbeTarget = {
-      podIP: podIP(),
-      netns,
-      hostNetns,
-      ports,
-      enter: (argv, seconds) => enter(name, argv, seconds),
-    };
-    return look(handler, target, limitSeconds, signal);
+    return look(handler, probeTarget(this.#context, this.#spec), limitSeconds, signal);
   }
 
   /** Stop a run whose probe has failed. */
@@ -398,7 +366,7 @@ export class ContainerLife {
 
   #terminated({ exitCode, reason, message: why, finishedMs }: Exit): void {
     this.#prober.end();
-    const message = why ?? this.#lastWords(exitCode) ?? this.#killedFor;
+    const message = why ?? this.#files.lastWords(exitCode) ?? this.#killedFor;
     const finishedAt = rfc3339(finishedMs);
     const startedAt = this.record.state.running?.startedAt ?? finishedAt;
     const containerID = containerId(this.#context.uid, this.record);
@@ -415,22 +383,9 @@ export class ContainerLife {
     this.#context.changed();
   }
 
-  /** What the container itself says of its end. */
-  #lastWords(exitCode: number): string | undefined {
-    const isLogAsked = this.#spec.terminationMessagePolicy === 'FallbackToLogsOnError' && exitCode !== 0;
-    const holderPid = this.#context.holderPid();
-    const words = holderPid === undefined ? undefined : readLastWords(holderPid, this.record.name);
-    return words ?? (isLogAsked ? lastWordsOfLog(`${this.#base()}.log`) : undefined);
-  }
-
   #startIn(ms: number): void {
     if (this.#isEnding) return;
     this.#timer = setTimeout(() => void this.#next(() => this.#start()), Math.max(ms, 0));
-  }
-
-  /** Files of a run, without their suffix. */
-  #base(offset = 0): string {
-    return join(this.#context.dir, this.record.name, String(this.record.run + offset));
   }
 }
 

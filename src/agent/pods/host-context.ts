@@ -6,12 +6,11 @@ import type { PodObjects } from '../../api/container-environment.js';
 import type { Allocatable } from '../../api/pod-fields.js';
 import type { Pod, PodSpec, PodStatus, Service } from '../../api/types.js';
 import type { Backoff } from './backoff.js';
-import { newRecord } from './container.js';
 import type { EventRecorder } from './events.js';
 import type { Gate } from './gate.js';
 import type { ResolverFiles } from './pod-dns.js';
 import type { PodNetwork } from './pod-network.js';
-import { rfc3339, uidOf, type PodState } from './state.js';
+import { newRecord, rfc3339, uidOf, type PodState } from './state.js';
 import type { RequestToken } from './volumes.js';
 
 /** What the pods' host is, and whom it asks and tells. */

@@ -9,12 +9,12 @@ import { containerEnvironment } from '../../api/container-environment.js';
 import { isTerminal } from '../../api/pod.js';
 import { serviceEnvironment } from '../../api/service-environment.js';
 import type { Container, PodStatus } from '../../api/types.js';
-import { ContainerLife, newRecord } from './container.js';
+import { ContainerLife } from './container.js';
 import { enterArgv } from './enter.js';
 import { MIN_GRACE_MS } from './hooks.js';
 import { graceMsOf, type HostContext } from './host-context.js';
 import { initContainersDue, restartPolicyOf } from './start-order.js';
-import type { ContainerRecord, PodState } from './state.js';
+import { newRecord, type ContainerRecord, type PodState } from './state.js';
 
 /** What they need to know of their pod. */
 export interface PodOfContainers {

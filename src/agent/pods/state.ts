@@ -36,6 +36,13 @@ export interface ContainerRecord extends Health {
   delayMs?: number;
 }
 
+/** The record of a container that has not been started. */
+export const newRecord = (container: Container): ContainerRecord => ({
+  name: container.name,
+  run: 0,
+  state: { waiting: { reason: 'ContainerCreating' } },
+});
+
 export interface PodState {
   lab: string;
   node: string;
