@@ -12,6 +12,7 @@
  * begins anew, as in a restart; the API, the link to the server and what is known of the cluster stay.
  */
 import type { RequestListener } from 'node:http';
+import { timestamp } from '../api/age.js';
 import { labSpec } from '../api/defaults.js';
 import { nodeAddress } from '../api/node.js';
 import { NODE_STARTING, type ClusterView, type Pod, type PodStatus } from '../api/types.js';
@@ -160,7 +161,7 @@ export const runAgent = async (options: AgentOptions): Promise<number> => {
   const reportNode = (notReady?: NodeFacts['notReady']): void => {
     if (!facts.underlay || !facts.view) return;
     const { vni } = labSpec(facts.view.lab).backend;
-    const now = `${new Date().toISOString().slice(0, 19)}Z`;
+    const now = timestamp(Date.now());
     source.reportNode(
       nodeObject({
         name: node,

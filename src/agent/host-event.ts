@@ -3,6 +3,7 @@
  *
  * Source: k8s.io/client-go, tools/record/event.go
  */
+import { timestamp } from '../api/age.js';
 import type { Event } from '../api/types.js';
 
 /** Kubernetes' own limit for a message. */
@@ -24,7 +25,7 @@ export function hostEvent(
   nowMs: number,
   number = 0,
 ): Event {
-  const at = `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+  const at = timestamp(nowMs);
   // The name of an event ends with a time in nanoseconds.
   const unique = (BigInt(Math.floor(nowMs)) * 1_000_000n + BigInt(number % 1_000_000)).toString(16);
   return {

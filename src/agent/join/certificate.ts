@@ -2,6 +2,7 @@
  * Getting a certificate: a request in the API, signed by the server's controller when it is for the node of who asks.
  * certificates.k8s.io/v1, signer `kubernetes.io/kube-apiserver-client-kubelet`, as a kubelet does it.
  */
+import { timestamp } from '../../api/age.js';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { CERTIFICATE_SIGNING_REQUEST } from '../../api/kinds.js';
 import type { CertificateSigningRequest } from '../../api/types.js';
@@ -9,7 +10,7 @@ import type { Client } from '../../client/client.js';
 import { makeCertificateRequest } from '../../client/pki/certificate-request.js';
 import type { KeyAndCertificate } from '../../client/server-address.js';
 import type { Logger } from '../log.js';
-import { JoinRefused, iso } from './first-contact.js';
+import { JoinRefused } from './first-contact.js';
 import { validityOf } from './identity.js';
 
 const LOOK_MS = 200;
@@ -75,7 +76,7 @@ export async function requestCertificate(wish: CertificateWish): Promise<KeyAndC
 /** When to ask for the next one, as a kubelet does: by chance between 70 and 90 % of its life, so that hosts do not ask together. */
 export function renewAfter(certificate: string, now: number, chance: number): string {
   const left = validityOf(certificate).to - now;
-  return iso(now + left * (0.7 + 0.2 * chance));
+  return timestamp(now + left * (0.7 + 0.2 * chance));
 }
 
 /** Rejects when told to stop. */

@@ -6,6 +6,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
+import { timestamp } from '../../api/age.js';
 import { hashAuthority } from '../../client/join-token.js';
 import { explainFailure, hostAndPort, requestTo, type TlsAddress } from '../../client/server-address.js';
 
@@ -87,7 +88,7 @@ export async function clockProblem(address: TlsAddress, now: () => number): Prom
         times
           ? new JoinRefused(
               `Cannot trust the server at ${address.url}: its certificate is ` +
-                `${error.code === 'CERT_HAS_EXPIRED' ? 'no longer' : 'not yet'} good at ${iso(now())}, which is the time on this host; ` +
+                `${error.code === 'CERT_HAS_EXPIRED' ? 'no longer' : 'not yet'} good at ${timestamp(now())}, which is the time on this host; ` +
                 'set the clocks, for example with systemd-timesyncd',
             )
           : new Error(`Cannot reach the server at ${address.url}: ${explainFailure(error)}`, {
@@ -101,10 +102,7 @@ export async function clockProblem(address: TlsAddress, now: () => number): Prom
   const ours = now();
   if (Number.isNaN(theirs) || Math.abs(theirs - ours) <= MOST_SKEW_MS) return undefined;
   return (
-    `The clocks are ${Math.round(Math.abs(theirs - ours) / 1000)} s apart: it is ${iso(theirs)} on the server and ${iso(ours)} ` +
+    `The clocks are ${Math.round(Math.abs(theirs - ours) / 1000)} s apart: it is ${timestamp(theirs)} on the server and ${timestamp(ours)} ` +
     'on this host; certificates and leases need them to agree, so set them, for example with systemd-timesyncd'
   );
 }
-
-/** As people and Kubernetes write a moment. */
-export const iso = (at: number): string => `${new Date(at).toISOString().slice(0, 19)}Z`;

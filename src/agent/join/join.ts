@@ -8,6 +8,7 @@
  * mend is an error.
  */
 import { readFileSync } from 'node:fs';
+import { timestamp } from '../../api/age.js';
 import { ApiError } from '../../api/error.js';
 import { NODE } from '../../api/kinds.js';
 import { isReady, nodeAddress } from '../../api/node.js';
@@ -15,7 +16,7 @@ import { createClient, type Client } from '../../client/client.js';
 import { bearerOf, hashAuthority, type JoinToken } from '../../client/join-token.js';
 import type { Logger } from '../log.js';
 import { renewAfter, requestCertificate, sleep } from './certificate.js';
-import { clockProblem, fetchAuthority, iso, JoinRefused } from './first-contact.js';
+import { clockProblem, fetchAuthority, JoinRefused } from './first-contact.js';
 import { readIdentity, validityOf, writeIdentity, type Identity } from './identity.js';
 
 export interface JoinOptions {
@@ -64,15 +65,15 @@ export async function joinCluster(options: JoinOptions): Promise<Identity> {
     const { from, to } = validityOf(known.certificate);
     if (now() < from)
       throw new JoinRefused(
-        `This host's certificate is good from ${iso(from)}, and it is ${iso(now())} on this host: set its clock, for example with systemd-timesyncd`,
+        `This host's certificate is good from ${timestamp(from)}, and it is ${timestamp(now())} on this host: set its clock, for example with systemd-timesyncd`,
       );
     if (now() < to && (!token || (await isAccepted(known, place)))) {
-      log.info({ server: place, goodUntil: iso(to) }, 'This host has joined before');
+      log.info({ server: place, goodUntil: timestamp(to) }, 'This host has joined before');
       return place === known.url ? known : keep(path, { ...known, url: place }, log);
     }
     if (!token)
       throw new JoinRefused(
-        `The certificate of node "${node}" has expired at ${iso(to)}: it must join anew; ${NEW_TOKEN}, and the line that it prints here`,
+        `The certificate of node "${node}" has expired at ${timestamp(to)}: it must join anew; ${NEW_TOKEN}, and the line that it prints here`,
       );
     log.warn('The server does not know this host any more: it joins anew');
   }
@@ -123,7 +124,7 @@ async function join(
       renewAfter: renewAfter(made.certificate, now(), Math.random()),
     };
     log.info(
-      { server: url, goodUntil: iso(validityOf(made.certificate).to) },
+      { server: url, goodUntil: timestamp(validityOf(made.certificate).to) },
       `This host has joined as node "${node}"`,
     );
     return keep(path, identity, log);

@@ -6,11 +6,11 @@
  * DUE again at the next look. → EXPIRED, when it never came: the server refuses us, packets go on, and only a join token
  * helps. The clock is looked at now and then instead of waited for, since hosts sleep and clocks are set.
  */
+import { timestamp } from '../../api/age.js';
 import type { Client } from '../../client/client.js';
 import type { TlsAddress } from '../../client/server-address.js';
 import type { Logger } from '../log.js';
 import { renewAfter, requestCertificate } from './certificate.js';
-import { iso } from './first-contact.js';
 import { validityOf, type Identity } from './identity.js';
 import { keep, NEW_TOKEN } from './join.js';
 
@@ -52,7 +52,7 @@ export function createMembership(options: MembershipOptions): Membership {
     keep(path, identity, log);
     client.reconnect();
     problem = undefined;
-    log.info({ goodUntil: iso(validityOf(made.certificate).to) }, 'The certificate was renewed');
+    log.info({ goodUntil: timestamp(validityOf(made.certificate).to) }, 'The certificate was renewed');
   };
 
   const look = (client: Pick<Client, 'create' | 'get' | 'reconnect'>): void => {
@@ -64,8 +64,8 @@ export function createMembership(options: MembershipOptions): Membership {
         const { to } = validityOf(identity.certificate);
         const next =
           now() < to
-            ? `This host's certificate ends at ${iso(to)} and could not be renewed yet: ${error.message}`
-            : `This host's certificate has expired at ${iso(to)}: the server refuses it, packets go on; ${NEW_TOKEN}, and ` +
+            ? `This host's certificate ends at ${timestamp(to)} and could not be renewed yet: ${error.message}`
+            : `This host's certificate has expired at ${timestamp(to)}: the server refuses it, packets go on; ${NEW_TOKEN}, and ` +
               'restart the agent with the line that it prints';
         if (next !== problem) log.warn(next);
         problem = next;

@@ -17,6 +17,7 @@
  * To stop is: the preStop hook, SIGTERM, SIGKILL when the grace is over. Until then it is running, and serves.
  */
 import { setImmediate as turnOver } from 'node:timers/promises';
+import { timestamp } from '../../api/age.js';
 import { MissingError } from '../../api/container-environment.js';
 import type { Container, LifecycleHandler } from '../../api/types.js';
 import { nextDelay, restarts } from './backoff.js';
@@ -29,7 +30,7 @@ import { planOf } from './images.js';
 import { look, type ProbeResult } from './probe.js';
 import { Prober } from './prober.js';
 import { isSidecar } from './start-order.js';
-import { containerId, rfc3339, type ContainerRecord } from './state.js';
+import { containerId, type ContainerRecord } from './state.js';
 import type { Servers } from './servers.js';
 
 export class ContainerLife {
@@ -273,7 +274,7 @@ export class ContainerLife {
   #isRunning(): void {
     const startedAt = this.record.state.running?.startedAt;
     if (startedAt === undefined) {
-      this.record.state = { running: { startedAt: rfc3339(Date.now()) } };
+      this.record.state = { running: { startedAt: timestamp(Date.now()) } };
       this.#context.changed();
     }
     this.#prober.begin(startedAt === undefined ? 0 : Math.max(Date.now() - Date.parse(startedAt), 0));
@@ -367,7 +368,7 @@ export class ContainerLife {
   #terminated({ exitCode, reason, message: why, finishedMs }: Exit): void {
     this.#prober.end();
     const message = why ?? this.#files.lastWords(exitCode) ?? this.#killedFor;
-    const finishedAt = rfc3339(finishedMs);
+    const finishedAt = timestamp(finishedMs);
     const startedAt = this.record.state.running?.startedAt ?? finishedAt;
     const containerID = containerId(this.#context.uid, this.record);
     this.record.state = {

@@ -8,9 +8,9 @@
  *
  * Source: k8s.io/client-go, tools/record/events_cache.go; k8s.io/kubernetes, pkg/kubelet/events/event.go
  */
+import { timestamp } from '../../api/age.js';
 import type { Event, Pod } from '../../api/types.js';
 import { hostEvent } from '../host-event.js';
-import { rfc3339 } from './state.js';
 
 /** What happened. */
 export interface Happening {
@@ -85,7 +85,7 @@ export function createEventRecorder(
 const again = (event: Event, nowMs: number): Event => ({
   ...event,
   count: (event.count ?? 1) + 1,
-  lastTimestamp: rfc3339(nowMs),
+  lastTimestamp: timestamp(nowMs),
 });
 
 function newEvent(

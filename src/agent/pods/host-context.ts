@@ -2,6 +2,7 @@
  * What the pods of one host share, and the state that a new one begins with.
  */
 import type { Logger } from 'pino';
+import { timestamp } from '../../api/age.js';
 import type { PodObjects } from '../../api/container-environment.js';
 import type { Allocatable } from '../../api/pod-fields.js';
 import type { Pod, PodSpec, PodStatus, Service } from '../../api/types.js';
@@ -10,7 +11,7 @@ import type { EventRecorder } from './events.js';
 import type { Gate } from './gate.js';
 import type { ResolverFiles } from './pod-dns.js';
 import type { PodNetwork } from './pod-network.js';
-import { newRecord, rfc3339, uidOf, type PodState } from './state.js';
+import { newRecord, uidOf, type PodState } from './state.js';
 import type { RequestToken } from './volumes.js';
 
 /** What the pods' host is, and whom it asks and tells. */
@@ -70,7 +71,7 @@ export function newState(context: HostContext, pod: Pod): PodState {
     uid: uidOf(pod),
     netns: netnsOf(context, pod),
     hostname: hostnameOf(context, pod),
-    startTime: rfc3339(Date.now()),
+    startTime: timestamp(Date.now()),
     containers: pod.spec.containers.map(newRecord),
     initContainers: (pod.spec.initContainers ?? []).map(newRecord),
     pod,

@@ -3,6 +3,7 @@
  *
  * Source: kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle; k8s.io/kubernetes pkg/kubelet/status/generate.go
  */
+import { timestamp } from '../../api/age.js';
 import type {
   Condition,
   Container,
@@ -15,7 +16,7 @@ import type {
 } from '../../api/types.js';
 import { restarts } from './backoff.js';
 import { hasStarted, isDone, isSidecar, restartPolicyOf } from './start-order.js';
-import { containerId, rfc3339, uidOf, type ContainerRecord } from './state.js';
+import { containerId, uidOf, type ContainerRecord } from './state.js';
 
 /** What a status is made of. */
 export interface StatusInput {
@@ -162,7 +163,7 @@ function conditionsOf(input: StatusInput, phase: PodPhase): Condition[] {
   return conditions.map((condition) => {
     const old = before.find(({ type }) => type === condition.type);
     const since = old?.status === condition.status ? old.lastTransitionTime : undefined;
-    return { ...condition, lastTransitionTime: since ?? rfc3339(nowMs) };
+    return { ...condition, lastTransitionTime: since ?? timestamp(nowMs) };
   });
 }
 

@@ -115,6 +115,3 @@ export function podFolders(podsDir: string): string[] {
     .map((entry) => join(podsDir, entry.name))
     .sort();
 }
-
-/** The time as Kubernetes writes it: RFC 3339, UTC, whole seconds. */
-export const rfc3339 = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');

@@ -10,6 +10,7 @@
  *
  * Source: https://protobuf.dev/programming-guides/encoding/; k8s.io/apimachinery, pkg/runtime/serializer/protobuf.
  */
+import { timestamp } from '../../api/age.js';
 import { badRequest } from '../../api/error.js';
 import { setKey } from '../../api/json.js';
 import { MESSAGES } from './protobuf-messages.js';
@@ -193,7 +194,7 @@ function readValue(
 function readTime(bytes: Buffer): string {
   for (const { number, integer } of fieldsOf(bytes)) {
     const seconds = Number(BigInt.asIntN(64, integer));
-    if (number === 1 && seconds > 0) return `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`;
+    if (number === 1 && seconds > 0) return timestamp(seconds * 1000);
   }
   return '';
 }
