@@ -9,7 +9,7 @@
 import { equal } from '../api/json.js';
 import { CLUSTER_ROLE, CLUSTER_ROLE_BINDING, apiVersionOf } from '../api/kinds.js';
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Subject } from '../api/types.js';
-import { AUTHENTICATED } from '../api/user.js';
+import { AUTHENTICATED, MASTERS, UNAUTHENTICATED } from '../api/user.js';
 import { NODE_RULES } from './node-rules.js';
 import { missingRules } from './rule.js';
 
@@ -138,10 +138,10 @@ export const DEFAULT_ROLES: readonly ClusterRole[] = [
 ];
 
 export const DEFAULT_BINDINGS: readonly ClusterRoleBinding[] = [
-  binding('cluster-admin', 'cluster-admin', 'system:masters'),
+  binding('cluster-admin', 'cluster-admin', MASTERS),
   binding('system:basic-user', 'system:basic-user', AUTHENTICATED),
   binding('system:discovery', 'system:discovery', AUTHENTICATED),
-  binding('system:public-info-viewer', 'system:public-info-viewer', AUTHENTICATED, 'system:unauthenticated'),
+  binding('system:public-info-viewer', 'system:public-info-viewer', AUTHENTICATED, UNAUTHENTICATED),
   binding('podwire:node-bootstrapper', 'system:node-bootstrapper', BOOTSTRAPPERS),
   binding('podwire:node-getter', 'podwire:node-getter', BOOTSTRAPPERS),
 ];

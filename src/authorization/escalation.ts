@@ -15,7 +15,8 @@ import type {
   Role,
   RoleBinding,
 } from '../api/types.js';
-import { MASTERS, type AccessRequest, type Decision, type Requester } from './request.js';
+import { MASTERS } from '../api/user.js';
+import type { AccessRequest, Decision, Requester } from './request.js';
 import type { RoleIndex } from './role-index.js';
 import { listText, missingRules, ruleText } from './rule.js';
 

@@ -10,9 +10,6 @@ import type { User } from '../api/user.js';
 /** Who asks, as far as roles know them. */
 export type Requester = Pick<User, 'username' | 'groups'>;
 
-/** Who is in it may do everything, whatever the roles say. */
-export const MASTERS = 'system:masters';
-
 /** A request for a resource; '' stands for a part it does not have. */
 export interface ResourceRequest {
   readonly verb: string;

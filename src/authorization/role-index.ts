@@ -18,6 +18,7 @@ import type {
   RoleBinding,
   Subject,
 } from '../api/types.js';
+import { ACCOUNT_USER } from '../api/user.js';
 import { isPathRequest, type AccessRequest, type Decision, type Requester } from './request.js';
 import { ruleAllows } from './rule.js';
 
@@ -28,8 +29,6 @@ interface Grant {
   readonly binding: AnyBinding;
   readonly subject: Subject;
 }
-
-const ACCOUNT_PREFIX = 'system:serviceaccount:';
 
 /** The kinds that the index is made of. */
 export const ROLE_KINDS = [ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING] as const;
@@ -132,7 +131,7 @@ function keyOfSubject({ kind, name, namespace }: Subject, ownNamespace: string):
   if (kind === 'User') return userKey(name);
   if (kind === 'Group') return groupKey(name);
   const place = namespace || ownNamespace;
-  return place === '' ? undefined : userKey(`${ACCOUNT_PREFIX}${place}:${name}`);
+  return place === '' ? undefined : userKey(`${ACCOUNT_USER}${place}:${name}`);
 }
 
 function entry<V>(map: Map<string, Map<string, V>>, key: string): Map<string, V> {

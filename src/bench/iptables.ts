@@ -3,6 +3,7 @@
  *
  * Source: k8s.io/kubernetes, pkg/proxy/iptables/proxier.go, syncProxyRules.
  */
+import { LAB_DEFAULTS } from '../api/lab.js';
 import { inside, run } from './programs.js';
 
 /** A Service's address, its one endpoint, and the ports that both have. */
@@ -15,7 +16,7 @@ export interface Pair {
 /** Rules that take longer to load are not borne. */
 export const LOAD_SECONDS = 30;
 
-const POD_CIDR = '10.244.0.0/16';
+const POD_CIDR = LAB_DEFAULTS.podCIDR;
 
 /** What each port of each Service needs. */
 const chains = (

@@ -11,7 +11,7 @@ import { hostItems } from '../agent/host-items.js';
 import { openHostState } from '../agent/host-state.js';
 import { startPacketPath } from '../agent/packet/packet-path.js';
 import type { PacketPath } from '../agent/parts.js';
-import { labSpec } from '../api/lab.js';
+import { LAB_DEFAULTS, labSpec } from '../api/lab.js';
 import {
   FLANNEL_BACKEND_DATA,
   FLANNEL_BACKEND_TYPE,
@@ -183,8 +183,8 @@ export class Overlay {
     await state.apply(
       hostItems({
         addresses: nodeAddresses(`10.244.${i}.0/24`)!,
-        podCidr: '10.244.0.0/16',
-        serviceCidr: '10.96.0.0/12',
+        podCidr: LAB_DEFAULTS.podCIDR,
+        serviceCidr: LAB_DEFAULTS.serviceCIDR,
         nic: 'eth0',
         nodeIp: `192.0.2.${i}`,
         mtu: MTU,

@@ -4,21 +4,22 @@
  *
  * Not seen: rules of nftables that somebody wrote by hand, and firewalls between hosts.
  */
+import { HOST_PORT } from '../agent/host-items.js';
+import { LAB_DEFAULTS } from '../api/lab.js';
 import { cidrsOverlap, parseCidr } from '../wire/address.js';
 import { finding, type Check, type Finding, type Probe } from './doctor-finding.js';
 
-const PREFIXES = { 'pod CIDR': '10.244.0.0/16', 'Service CIDR': '10.96.0.0/12' };
-const VXLAN_PORT = 8472;
+const PREFIXES = { 'pod CIDR': LAB_DEFAULTS.podCIDR, 'Service CIDR': LAB_DEFAULTS.serviceCIDR };
+const VXLAN_PORT = LAB_DEFAULTS.backend.port;
 const OTHER_VXLAN_PORT = 4789;
 const DNS_PORT = 53;
-/** The NIC of the host's side; where it is, an agent runs. */
-const HOST_PORT = 'pw0';
 /** What every VirtualBox machine has on its first NIC. */
 const NAT_ADDRESS = '10.0.2.15';
 
 const AS_HOST = 'no matter for labs; as a real host';
 
 const isOurs = ({ words }: { words: string }): boolean => words.endsWith(` dev ${HOST_PORT}`);
+/** Where its NIC is, an agent runs. */
 const hasAgent = (probe: Probe): boolean => probe.routes().some(isOurs);
 
 const routes: Check = (probe) => {
@@ -26,9 +27,7 @@ const routes: Check = (probe) => {
     probe
       .routes()
       // An agent's own routes are where they belong.
-      .filter(
-        ({ cidr, words }) => cidrsOverlap(cidr, parseCidr(text)!) && !words.endsWith(` dev ${HOST_PORT}`),
-      )
+      .filter((route) => cidrsOverlap(route.cidr, parseCidr(text)!) && !isOurs(route))
       .map(({ words }) =>
         finding(
           'routes',

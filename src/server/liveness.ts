@@ -18,7 +18,7 @@ import { isReady } from '../api/node.js';
 import { AGENT_ANNOTATION, AGENT_USER, NODE_LOST, type ApiObject, type Node } from '../api/types.js';
 import type { User } from '../api/user.js';
 import { nodeOf } from '../authorization/node-authorizer.js';
-import { MASTERS } from '../authorization/request.js';
+import { MASTERS } from '../api/user.js';
 import type { Registry } from './registry/registry.js';
 
 const GRACE_MS = 500;

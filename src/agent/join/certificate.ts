@@ -2,10 +2,13 @@
  * Getting a certificate: a request in the API, signed by the server's controller when it is for the node of who asks.
  * certificates.k8s.io/v1, signer `kubernetes.io/kube-apiserver-client-kubelet`, as a kubelet does it.
  */
-import { timestamp } from '../../api/age.js';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { timestamp } from '../../api/age.js';
+import { NODE_CLIENT_SIGNER, requestCondition } from '../../api/certificate-signing-request.js';
 import { CERTIFICATE_SIGNING_REQUEST } from '../../api/kinds.js';
 import type { CertificateSigningRequest } from '../../api/types.js';
+import { NODE_USER, NODES_GROUP } from '../../api/user.js';
 import type { Client } from '../../client/client.js';
 import { makeCertificateRequest } from '../../client/pki/certificate-request.js';
 import type { KeyAndCertificate } from '../../client/server-address.js';
@@ -35,15 +38,15 @@ export interface CertificateWish {
 export async function requestCertificate(wish: CertificateWish): Promise<KeyAndCertificate> {
   const { client, node, log, stop } = wish;
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const subject = { commonName: `system:node:${node}`, organizations: ['system:nodes'] };
+  const subject = { commonName: NODE_USER + node, organizations: [NODES_GROUP] };
   const name = `node-csr-${randomBytes(12).toString('hex')}`;
   await client.create<CertificateSigningRequest>({
     apiVersion: 'certificates.k8s.io/v1',
-    kind: 'CertificateSigningRequest',
+    kind: CERTIFICATE_SIGNING_REQUEST.kind,
     metadata: { name },
     spec: {
       request: Buffer.from(makeCertificateRequest(subject, privateKey)).toString('base64'),
-      signerName: 'kubernetes.io/kube-apiserver-client-kubelet',
+      signerName: NODE_CLIENT_SIGNER,
       usages: ['digital signature', 'client auth'],
       ...(wish.expirationSeconds !== undefined && { expirationSeconds: wish.expirationSeconds }),
     },
@@ -52,16 +55,17 @@ export async function requestCertificate(wish: CertificateWish): Promise<KeyAndC
   let isTold = false;
   for (let pause = LOOK_MS; ; pause = Math.min(2 * pause, LONGEST_LOOK_MS)) {
     stop.throwIfAborted();
-    const status = (await client.get(CERTIFICATE_SIGNING_REQUEST, name))?.status;
-    const no = status?.conditions?.find(({ type }) => type === 'Denied' || type === 'Failed');
+    const request = await client.get(CERTIFICATE_SIGNING_REQUEST, name);
+    const no = request && (requestCondition(request, 'Denied') ?? requestCondition(request, 'Failed'));
     if (no)
       throw new JoinRefused(
         `The server gives no certificate to node "${node}": ${no.message ?? no.reason ?? no.type}`,
       );
-    if (status?.certificate)
+    const certificate = request?.status?.certificate;
+    if (certificate)
       return {
         key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
-        certificate: Buffer.from(status.certificate, 'base64').toString(),
+        certificate: Buffer.from(certificate, 'base64').toString(),
       };
     if (!isTold && performance.now() - began > PATIENCE_MS) {
       isTold = true;
@@ -69,7 +73,7 @@ export async function requestCertificate(wish: CertificateWish): Promise<KeyAndC
         `The server has not signed our certificate yet; "kubectl get csr ${name}" shows why, "kubectl certificate approve ${name}" allows it`,
       );
     }
-    await sleep(pause, stop);
+    await sleep(pause, undefined, { signal: stop }).catch(() => {}); // told to stop: said above
   }
 }
 
@@ -77,19 +81,4 @@ export async function requestCertificate(wish: CertificateWish): Promise<KeyAndC
 export function renewAfter(certificate: string, now: number, chance: number): string {
   const left = validityOf(certificate).to - now;
   return timestamp(now + left * (0.7 + 0.2 * chance));
-}
-
-/** Rejects when told to stop. */
-export function sleep(ms: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', done);
-      if (stop.aborted) reject(stop.reason as Error);
-      else resolve();
-    };
-    const timer = setTimeout(done, ms);
-    stop.addEventListener('abort', done);
-    if (stop.aborted) done();
-  });
 }

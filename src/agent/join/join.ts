@@ -8,6 +8,7 @@
  * mend is an error.
  */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { timestamp } from '../../api/age.js';
 import { ApiError } from '../../api/error.js';
 import { NODE } from '../../api/kinds.js';
@@ -15,7 +16,7 @@ import { isReady, nodeAddress } from '../../api/node.js';
 import { createClient, type Client } from '../../client/client.js';
 import { bearerOf, hashAuthority, type JoinToken } from '../../client/join-token.js';
 import type { Logger } from '../log.js';
-import { renewAfter, requestCertificate, sleep } from './certificate.js';
+import { renewAfter, requestCertificate } from './certificate.js';
 import { clockProblem, fetchAuthority, JoinRefused } from './first-contact.js';
 import { readIdentity, validityOf, writeIdentity, type Identity } from './identity.js';
 
@@ -187,6 +188,6 @@ async function untilReached<T>({ log, stop }: JoinOptions, work: () => Promise<T
       if (message !== said) log.warn(`${message}; trying again`);
       said = message;
     }
-    await sleep(pause, stop);
+    await sleep(pause, undefined, { signal: stop }).catch(() => {}); // told to stop: said above
   }
 }

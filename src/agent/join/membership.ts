@@ -27,11 +27,14 @@ export interface MembershipOptions {
   readonly lookMs?: number;
 }
 
+/** What renewing needs of a client. */
+type RenewalClient = Pick<Client, 'create' | 'get' | 'reconnect'>;
+
 export interface Membership {
   /** How the server is reached and told who we are. */
   readonly address: TlsAddress;
   /** Renew in good time, by this client. */
-  start(client: Pick<Client, 'create' | 'get' | 'reconnect'>): void;
+  start(client: RenewalClient): void;
   problems(): string[];
   close(): void;
 }
@@ -46,7 +49,7 @@ export function createMembership(options: MembershipOptions): Membership {
   let isBusy = false;
   let timer: NodeJS.Timeout | undefined;
 
-  const renew = async (client: Pick<Client, 'create' | 'get' | 'reconnect'>): Promise<void> => {
+  const renew = async (client: RenewalClient): Promise<void> => {
     const made = await requestCertificate({ client, node: identity.node, log, stop: stop.signal });
     identity = { ...identity, ...made, renewAfter: renewAfter(made.certificate, now(), Math.random()) };
     keep(path, identity, log);
@@ -55,7 +58,7 @@ export function createMembership(options: MembershipOptions): Membership {
     log.info({ goodUntil: timestamp(validityOf(made.certificate).to) }, 'The certificate was renewed');
   };
 
-  const look = (client: Pick<Client, 'create' | 'get' | 'reconnect'>): void => {
+  const look = (client: RenewalClient): void => {
     if (isBusy || now() < Date.parse(identity.renewAfter)) return;
     isBusy = true;
     renew(client)

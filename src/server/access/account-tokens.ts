@@ -8,12 +8,11 @@ import { randomBytes, sign, verify, createPublicKey, type KeyObject } from 'node
 import { timestamp } from '../../api/age.js';
 import { isMap } from '../../api/json.js';
 import { POD, SERVICE_ACCOUNT, type Kind } from '../../api/kinds.js';
+import { ACCOUNT_USER, accountGroups, AUTHENTICATED, type User } from '../../api/user.js';
 import type { StoredObjects } from '../registry/stored-objects.js';
-import type { User } from './gate.js';
 
 /** Who signs, and who is meant unless a request says another audience. */
 const ISSUER = 'https://kubernetes.default.svc.cluster.local';
-const PREFIX = 'system:serviceaccount:';
 /** Where Kubernetes' own claims stand. */
 const CLAIMS = 'kubernetes.io';
 /** Longer than any token of ours. */
@@ -62,7 +61,7 @@ export function createAccountTokens(
       const expires = issued + expirationSeconds;
       const payload = part({
         iss: ISSUER,
-        sub: `${PREFIX}${namespace}:${account.name}`,
+        sub: `${ACCOUNT_USER}${namespace}:${account.name}`,
         aud: audiences.length > 0 ? audiences : [ISSUER],
         iat: issued,
         nbf: issued,
@@ -93,11 +92,7 @@ export function createAccountTokens(
       return {
         username: sub as string,
         uid: (serviceaccount as Named).uid,
-        groups: [
-          'system:serviceaccounts',
-          `system:serviceaccounts:${namespace as string}`,
-          'system:authenticated',
-        ],
+        groups: [...accountGroups(namespace as string), AUTHENTICATED],
       };
     },
   };

@@ -7,10 +7,10 @@
 import type { Logger } from 'pino';
 import { POD } from '../../api/kinds.js';
 import type { ApiObject, PolicyRule } from '../../api/types.js';
+import { MASTERS } from '../../api/user.js';
 import { NodeAuthorizer } from '../../authorization/node-authorizer.js';
 import {
   isPathRequest,
-  MASTERS,
   refusal,
   resourceText,
   type AccessRequest,

@@ -10,7 +10,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { ApiError } from '../../api/error.js';
-import { AUTHENTICATED, type User } from '../../api/user.js';
+import { AUTHENTICATED, MASTERS, type User } from '../../api/user.js';
 
 export type { User } from '../../api/user.js';
 
@@ -22,7 +22,7 @@ export interface Gate {
 /** Who has the administrator's token, or may open the socket. */
 export const ADMINISTRATOR: User = {
   username: 'podwire:admin',
-  groups: ['system:masters', AUTHENTICATED],
+  groups: [MASTERS, AUTHENTICATED],
 };
 
 /** A refusal. @param why  for who knows a secret, or for what is none */

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { badRequest } from '../../api/error.js';
-import { AUTHENTICATED, type User } from '../../api/user.js';
+import { accountGroups, AUTHENTICATED, UNAUTHENTICATED, type User } from '../../api/user.js';
 import type { Authorizer } from './authorizer.js';
 
 const USER = 'impersonate-user';
@@ -14,7 +14,6 @@ const UID = 'impersonate-uid';
 const EXTRA = 'impersonate-extra-';
 const ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/;
 const ANONYMOUS = 'system:anonymous';
-const UNAUTHENTICATED = 'system:unauthenticated';
 
 /**
  * The user whose rights count for a request.
@@ -46,10 +45,7 @@ export function impersonate(authorizer: Authorizer, request: IncomingMessage, us
   for (const group of groups) require('', 'groups', group);
   if (uid !== undefined) require('authentication.k8s.io', 'uids', uid);
 
-  const own =
-    account && groups.length === 0
-      ? ['system:serviceaccounts', `system:serviceaccounts:${account[1]}`]
-      : groups;
+  const own = account && groups.length === 0 ? accountGroups(account[1]!) : groups;
   const everybody = username === ANONYMOUS || own.includes(UNAUTHENTICATED) ? UNAUTHENTICATED : AUTHENTICATED;
   return { username, groups: [...new Set([...own, everybody])], ...(uid !== undefined && { uid }) };
 }

@@ -6,10 +6,8 @@ import { CLIENT_SIGNER } from '../../api/certificate-signing-request.js';
 import { CERTIFICATE_SIGNING_REQUEST, type Kind } from '../../api/kinds.js';
 import { invalid } from '../../api/problem.js';
 import type { ApiObject, CertificateSigningRequest } from '../../api/types.js';
+import { MASTERS } from '../../api/user.js';
 import { readCertificateRequest, type CertificateRequest } from '../../client/pki/certificate-request.js';
-
-/** Who would be in it may do everything, so nobody gets there by a signature. Kubernetes: CertificateSubjectRestriction. */
-const MASTERS = 'system:masters';
 
 /** What a request asks for. @throws SyntaxError */
 export const readRequest = ({ spec }: CertificateSigningRequest): CertificateRequest =>
@@ -27,6 +25,7 @@ export function checkNewObject(kind: Kind, object: ApiObject): void {
     if (!(error instanceof SyntaxError)) throw error;
     throw invalidObject(kind, name, [invalid('spec.request', '…', error.message)]);
   }
+  // Nobody gets there by a signature. Kubernetes: CertificateSubjectRestriction.
   if (request.spec.signerName === CLIENT_SIGNER && asked.subject.organizations.includes(MASTERS))
     throw isForbidden(kind, name, `use of ${CLIENT_SIGNER} signer with ${MASTERS} group is not allowed`);
 }
