@@ -7,14 +7,15 @@
 
 import type { ApiObject, Condition, ObjectReference } from './object-meta.js';
 import type { ConfigMap, Secret, ServiceAccount } from './plain-types.js';
-import type { EnvFromSource, EnvVar, Volume, VolumeMount } from './pod-volume-types.js';
-import type { Affinity, Taint, Toleration, TopologySpreadConstraint } from './scheduling-types.js';
+import type { HostAlias, Pod } from './pod-types.js';
+import type { Taint } from './scheduling-types.js';
 
 export type * from './certificate-types.js';
 export type * from './gateway-types.js';
 export type * from './ingress-types.js';
 export type * from './object-meta.js';
 export type * from './plain-types.js';
+export type * from './pod-types.js';
 export type * from './pod-volume-types.js';
 export type * from './rbac-types.js';
 export type * from './scheduling-types.js';
@@ -41,173 +42,6 @@ export interface Node extends ApiObject {
     allocatable?: Record<string, string | number>;
     nodeInfo?: Record<string, string>;
   };
-}
-
-export interface ContainerPort {
-  name?: string;
-  containerPort: number;
-  protocol?: 'TCP' | 'UDP' | 'SCTP';
-  /** The port of the node's own address that leads here. */
-  hostPort?: number;
-  /** Of the node's addresses only this one. */
-  hostIP?: string;
-}
-
-export interface ExecAction {
-  command?: string[];
-}
-
-export interface TcpSocketAction {
-  /** The pod's address when left out. */
-  host?: string;
-  /** A number, or the name of one of the container's ports. */
-  port: number | string;
-}
-
-export interface HttpGetAction extends TcpSocketAction {
-  path?: string;
-  scheme?: 'HTTP' | 'HTTPS';
-  httpHeaders?: { name: string; value?: string }[];
-}
-
-/** One of the ways to look at a container, or to tell it something. */
-export interface LifecycleHandler {
-  exec?: ExecAction;
-  httpGet?: HttpGetAction;
-  tcpSocket?: TcpSocketAction;
-  sleep?: { seconds?: number };
-}
-
-/** How to find out about a container; for times and thresholds that are left out see `probeTiming`. */
-export interface Probe {
-  exec?: ExecAction;
-  httpGet?: HttpGetAction;
-  tcpSocket?: TcpSocketAction;
-  grpc?: { port: number; service?: string };
-  initialDelaySeconds?: number;
-  timeoutSeconds?: number;
-  periodSeconds?: number;
-  successThreshold?: number;
-  failureThreshold?: number;
-  terminationGracePeriodSeconds?: number;
-}
-
-export interface Container {
-  name: string;
-  image?: string;
-  command?: string[];
-  args?: string[];
-  workingDir?: string;
-  env?: EnvVar[];
-  envFrom?: EnvFromSource[];
-  resources?: { limits?: Record<string, string | number>; requests?: Record<string, string | number> };
-  volumeMounts?: VolumeMount[];
-  terminationMessagePath?: string;
-  terminationMessagePolicy?: string;
-  ports?: ContainerPort[];
-  startupProbe?: Probe;
-  livenessProbe?: Probe;
-  readinessProbe?: Probe;
-  lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
-  /** Of an init container only: `Always` makes it a sidecar. */
-  restartPolicy?: string;
-  /** It has an input, which `attach` writes to. */
-  stdin?: boolean;
-  /** The input ends with the first who was attached. */
-  stdinOnce?: boolean;
-  tty?: boolean;
-}
-
-/** One that `kubectl debug` adds. */
-export interface EphemeralContainer extends Container {
-  /** Whose processes it wants to see; in a pod of ours every container sees all. */
-  targetContainerName?: string;
-}
-
-export interface ContainerState {
-  waiting?: { reason?: string; message?: string };
-  running?: { startedAt?: string };
-  terminated?: {
-    exitCode: number;
-    signal?: number;
-    reason?: string;
-    message?: string;
-    startedAt?: string;
-    finishedAt?: string;
-    containerID?: string;
-  };
-}
-
-export interface ContainerStatus {
-  name: string;
-  image: string;
-  imageID: string;
-  containerID?: string;
-  ready: boolean;
-  started?: boolean;
-  restartCount: number;
-  state?: ContainerState;
-  lastState?: ContainerState;
-}
-
-export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
-
-export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
-
-export interface PodSpec {
-  nodeName?: string;
-  hostname?: string;
-  dnsPolicy?: 'ClusterFirst' | 'ClusterFirstWithHostNet' | 'Default' | 'None';
-  dnsConfig?: {
-    nameservers?: string[];
-    searches?: string[];
-    options?: { name?: string; value?: string }[];
-  };
-  hostAliases?: HostAlias[];
-  containers: Container[];
-  initContainers?: Container[];
-  ephemeralContainers?: EphemeralContainer[];
-  volumes?: Volume[];
-  serviceAccountName?: string;
-  automountServiceAccountToken?: boolean;
-  /** Conditions that others set, without which the pod is not Ready. */
-  readinessGates?: { conditionType: string }[];
-  /** After so long the pod has failed. */
-  activeDeadlineSeconds?: number;
-  restartPolicy?: 'Always' | 'OnFailure' | 'Never';
-  terminationGracePeriodSeconds?: number;
-  /** The pod has no network namespace of its own, it uses its node's. */
-  hostNetwork?: boolean;
-  /** Whether containers get variables of their namespace's Services; yes when left out. */
-  enableServiceLinks?: boolean;
-  nodeSelector?: Record<string, string>;
-  affinity?: Affinity;
-  tolerations?: Toleration[];
-  topologySpreadConstraints?: TopologySpreadConstraint[];
-  /** The headless Service under which the pod has a name. */
-  subdomain?: string;
-  schedulerName?: string;
-}
-
-export interface PodStatus {
-  phase?: PodPhase;
-  reason?: string;
-  message?: string;
-  hostIP?: string;
-  podIP?: string;
-  podIPs?: { ip: string }[];
-  hostIPs?: { ip: string }[];
-  startTime?: string;
-  conditions?: Condition[];
-  containerStatuses?: ContainerStatus[];
-  initContainerStatuses?: ContainerStatus[];
-  ephemeralContainerStatuses?: ContainerStatus[];
-  qosClass?: QosClass;
-}
-
-export interface Pod extends ApiObject {
-  spec: PodSpec;
-  status?: PodStatus;
 }
 
 /** Our own kind: what `podwire up -f` reads. Every field of `spec` has a default, see LAB_DEFAULTS. */
@@ -243,12 +77,6 @@ export interface DnsSpec {
 
 /** How `10-244-1-3.NAMESPACE.pod` is answered: never, for any address, or for addresses of pods of that namespace. */
 export type PodNames = 'disabled' | 'insecure' | 'verified';
-
-/** A line of a hosts file. */
-export interface HostAlias {
-  ip: string;
-  hostnames?: string[];
-}
 
 /** How new flows are spread over a Service's endpoints, called as kube-proxy calls its modes. */
 export type Scheduler = 'random' | 'rr' | 'sh' | 'userspace';

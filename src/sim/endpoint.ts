@@ -6,7 +6,7 @@
  * offload, bytes marked as verified that are wrong) is a *violation* and told to the simulator; what its kernel would drop
  * (a wrong checksum) is dropped and counted.
  */
-import { formatIpv4, macOfIpv4, type Cidr, type Mac, cidrContains } from '../wire/address.js';
+import { formatIpv4, macOfIpv4, type Mac } from '../wire/address.js';
 import * as arp from '../wire/arp.js';
 import * as ethernet from '../wire/ethernet.js';
 import * as icmp from '../wire/icmp.js';
@@ -16,6 +16,7 @@ import * as udp from '../wire/udp.js';
 import * as virtioNet from '../wire/virtio-net.js';
 import { OFFLOAD_CSUM, OFFLOAD_TSO, OFFLOAD_USO } from '../tables/ports.js';
 import { whatIsWrong } from './judge.js';
+import { Neighbors, type NextHops } from './neighbors.js';
 import {
   L2,
   L3,
@@ -37,12 +38,10 @@ import { Stream, type Segment } from './stream.js';
 
 const BROADCAST: Mac = { hi: 0xffff, lo: -1 };
 const NOBODY: Mac = { hi: 0, lo: 0 };
-const ARP_RETRY_MS = 1000;
-const ARP_TRIES = 3;
 /** A super-frame is at most 64 KiB with its headers. */
 const MAX_SUPER_PAYLOAD = 60_000;
 
-export interface EndpointOptions {
+export interface EndpointOptions extends NextHops {
   readonly name: string;
   readonly ip: number;
   /** Default: as CNI derives it from the address. */
@@ -50,11 +49,6 @@ export interface EndpointOptions {
   readonly mtu: number;
   /** OFFLOAD_* bits of what its TAP takes and, so, what it sends. */
   readonly offload: number;
-  /** Who is reached without a gateway. Default: everybody. */
-  readonly onLink?: Cidr;
-  readonly gateway?: number;
-  /** A permanent neighbor for everybody: this endpoint never asks by ARP. */
-  readonly router?: Mac;
 }
 
 /** What an endpoint needs of the simulator. */
@@ -108,10 +102,8 @@ export class Endpoint {
   /** Ports that take UDP; a datagram for another is answered by an ICMP error. Undefined: all do. */
   udpPorts: Set<number> | undefined;
 
-  readonly #options: EndpointOptions;
   readonly #wire: EndpointWire;
-  readonly #neighbors = new Map<number, Mac>();
-  readonly #waiting = new Map<number, { packet: Packet; offload: Offload }[]>();
+  readonly #neighbors: Neighbors;
   readonly #streams = new Map<string, Stream>();
   readonly #listeners = new Map<number, (stream: Stream, peer: number) => void>();
   readonly #answers = new Map<number, (asked: Datagram) => Uint8Array>();
@@ -125,8 +117,10 @@ export class Endpoint {
     this.mac = options.mac ?? macOfIpv4(options.ip);
     this.mtu = options.mtu;
     this.offload = options.offload;
-    this.#options = options;
     this.#wire = wire;
+    this.#neighbors = new Neighbors(options, wire.after, (ip) =>
+      this.#send(arpPacket(arp.REQUEST, BROADCAST, this.mac, this.ip, NOBODY, ip), NO_OFFLOAD),
+    );
     this.#id = wire.random.int(65536);
   }
 
@@ -204,7 +198,7 @@ export class Endpoint {
     if (!arp.check(v, L3, packet.len - ethernet.HEADER_LEN)) return;
     const from = { hi: arp.senderMacHi(v, L3), lo: arp.senderMacLo(v, L3) };
     const sender = arp.senderIp(v, L3);
-    if (sender !== 0 && arp.targetIp(v, L3) === this.ip) this.#learn(sender, from);
+    if (sender !== 0 && arp.targetIp(v, L3) === this.ip) this.#neighbors.learn(sender, from);
     if (arp.op(v, L3) === arp.REQUEST && arp.targetIp(v, L3) === this.ip && sender !== this.ip)
       this.#send(arpPacket(arp.REPLY, from, this.mac, this.ip, from, sender), NO_OFFLOAD);
   }
@@ -350,37 +344,9 @@ export class Endpoint {
     return this.#id;
   }
 
-  /** Find the next hop of a packet, by ARP if need be. */
+  /** Send a packet to its next hop, which is asked for if need be. */
   #route(packet: Packet, offload: Offload): void {
-    const { onLink, gateway, router } = this.#options;
-    const dst = ipv4.dst(packet.v, L3);
-    const isNear = !onLink || cidrContains(onLink, dst);
-    const hop = isNear || gateway === undefined ? dst : gateway;
-    const mac = router ?? this.#neighbors.get(hop);
-    if (mac) return this.#sendTo(mac, packet, offload);
-    const waiting = this.#waiting.get(hop);
-    if (waiting) waiting.push({ packet, offload });
-    else {
-      this.#waiting.set(hop, [{ packet, offload }]);
-      this.#ask(hop, ARP_TRIES);
-    }
-  }
-
-  #ask(hop: number, tries: number): void {
-    if (!this.#waiting.has(hop)) return;
-    if (tries === 0) {
-      this.#waiting.delete(hop);
-      return;
-    }
-    this.#send(arpPacket(arp.REQUEST, BROADCAST, this.mac, this.ip, NOBODY, hop), NO_OFFLOAD);
-    this.#wire.after(ARP_RETRY_MS, () => this.#ask(hop, tries - 1));
-  }
-
-  #learn(ip: number, mac: Mac): void {
-    this.#neighbors.set(ip, mac);
-    const waiting = this.#waiting.get(ip) ?? [];
-    this.#waiting.delete(ip);
-    for (const { packet, offload } of waiting) this.#sendTo(mac, packet, offload);
+    this.#neighbors.find(ipv4.dst(packet.v, L3), (mac) => this.#sendTo(mac, packet, offload));
   }
 
   #sendTo(mac: Mac, packet: Packet, offload: Offload): void {

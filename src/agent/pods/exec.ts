@@ -60,6 +60,8 @@ export interface Exec {
 }
 
 const HANGUP_GRACE_MS = 1000;
+/** In whose environment the folder of the pods stands. */
+const MARK = 'PODWIRE_EXEC';
 
 /**
  * Run a program in a container.
@@ -97,7 +99,7 @@ export function startExec(
         cwd: '/',
         detached: true,
         stdio: [...given, 'pipe'] as never,
-        env: { PATH: DEFAULT_PATH, ...Object.fromEntries([markOf(dirname(folder))]) },
+        env: { PATH: DEFAULT_PATH, [MARK]: dirname(folder) },
       },
     );
   } finally {
@@ -165,12 +167,9 @@ async function endSession(holderPid: number, main: ProcessRef): Promise<void> {
   await killSession(holderPid, main);
 }
 
-/** How an exec of this host's pods is known. @param podsDir  the folder of all pods' folders */
-const markOf = (podsDir: string): [name: string, value: string] => ['PODWIRE_EXEC', podsDir];
-
 /** End what was started by agents that were killed. @param podsDir  the folder of all pods' folders */
 export async function endForsakenExecs(podsDir: string): Promise<void> {
-  const forsaken = processesWithEnv(markOf(podsDir).join('=')).filter(({ parent }) => parent !== process.pid);
+  const forsaken = processesWithEnv(`${MARK}=${podsDir}`).filter(({ parent }) => parent !== process.pid);
   await Promise.all(
     forsaken.map(async (nsenter) => {
       const [main] = childrenOf(nsenter.pid).map(refOf);
