@@ -3,51 +3,22 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { environment, run as runCommand, succeed, type Outcome } from '../sys/command.js';
 import type { Scope } from './scope.js';
-
-export interface Outcome {
-  /** −1: a signal ended it. */
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** Nothing that is measured takes longer. */
 const LIMIT_MS = 60_000;
-
-const environment = (): NodeJS.ProcessEnv => ({
-  ...process.env,
-  LC_ALL: 'C',
-  PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`,
-});
 
 /** The command line that runs a program inside a namespace. */
 export const inside = (netns: string, ...argv: string[]): string[] => ['ip', 'netns', 'exec', netns, ...argv];
 
 /** Run a program to its end; one that takes too long is ended. */
-export function run(argv: readonly string[], input = '', limitMs = LIMIT_MS): Promise<Outcome> {
-  const child = spawn(argv[0]!, argv.slice(1), {
-    env: environment(),
-    timeout: limitMs,
-    killSignal: 'SIGKILL',
-  });
-  const said = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr'] as const)
-    child[stream].setEncoding('utf8').on('data', (text: string) => (said[stream] += text));
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(input);
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (status) => resolve({ status: status ?? -1, ...said }));
-  });
-}
+export const run = (argv: readonly string[], input = '', limitMs = LIMIT_MS): Promise<Outcome> =>
+  runCommand(argv, input, limitMs);
 
 /** Run a program that must succeed; what it printed. */
-export async function output(argv: readonly string[], input?: string): Promise<string> {
-  const { status, stdout, stderr } = await run(argv, input);
-  if (status !== 0) throw new Error(`\`${argv.join(' ')}\` ended with ${status}: ${stderr || stdout}`);
-  return stdout;
-}
+export const output = async (argv: readonly string[], input?: string): Promise<string> =>
+  succeed(argv, await run(argv, input)).stdout;
 
 /** Start a program that runs until the benchmark ends. */
 export function start(scope: Scope, argv: readonly string[]): ChildProcess {
@@ -70,17 +41,23 @@ export async function stop(
   await ended;
 }
 
-/** Wait until a started program has printed text that matches. */
-export function printed(child: ChildProcess, pattern: RegExp): Promise<void> {
+/** Wait until a started program has printed text that matches, on stdout or stderr. What it printed up to then. */
+export function printed(child: ChildProcess, pattern: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     const look = (chunk: Buffer): void => {
       text += chunk.toString();
-      if (pattern.test(text)) resolve();
+      if (!pattern.test(text)) return;
+      child.stdout?.off('data', look);
+      child.stderr?.off('data', look);
+      child.off('close', gone);
+      resolve(text);
     };
+    const gone = (): void => reject(new Error(`ended before it printed ${pattern}: ${text}`));
     child.stdout?.on('data', look);
     child.stderr?.on('data', look);
     child.once('error', reject);
-    child.once('close', () => reject(new Error(`ended before it printed ${pattern}: ${text}`)));
+    // Not 'exit': what it printed last may come after that.
+    child.once('close', gone);
   });
 }

@@ -47,10 +47,19 @@ export function runSync(argv: readonly string[], input = ''): Outcome {
   return { status: child.status ?? -1, stdout: child.stdout, stderr: child.stderr };
 }
 
-/** Run and wait without blocking. Rejects with {@link CommandError} only if the program could not be started. */
-export function run(argv: readonly string[], input = ''): Promise<Outcome> {
+/**
+ * Run and wait without blocking. Rejects with {@link CommandError} only if the program could not be started.
+ *
+ * @param limitMs  one that takes longer is killed; undefined: it may
+ */
+export function run(argv: readonly string[], input = '', limitMs?: number): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(argv[0], argv.slice(1), { stdio: 'pipe', env: environment() });
+    const child = spawn(argv[0], argv.slice(1), {
+      stdio: 'pipe',
+      env: environment(),
+      timeout: limitMs,
+      killSignal: 'SIGKILL',
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -70,7 +79,7 @@ export function succeed(argv: readonly string[], outcome: Outcome): Outcome {
 }
 
 /** In English, so that messages can be understood and parsed; /sbin is not on everybody's path. */
-function environment(): NodeJS.ProcessEnv {
+export function environment(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin` };
 }
 

@@ -8,6 +8,8 @@ import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestScope } from './scope.js';
 
+export { printed } from '../../src/bench/programs.js';
+
 const LEAKS = /^(NODE_OPTIONS|NODE_V8_COVERAGE|TAP|TAP_.*|_TAPJS_.*)$/;
 
 /**
@@ -76,24 +78,4 @@ export function start(t: TestScope, argv: readonly string[], options: SpawnOptio
     await ended;
   });
   return child;
-}
-
-/** Wait until a started child has printed text that matches, on stdout or stderr. What it printed up to then. */
-export function printed(child: ChildProcess, pattern: RegExp): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const look = (chunk: Buffer): void => {
-      text += chunk.toString();
-      if (!pattern.test(text)) return;
-      child.stdout?.off('data', look);
-      child.stderr?.off('data', look);
-      child.off('close', gone);
-      resolve(text);
-    };
-    const gone = (): void => reject(new Error(`ended before it printed ${pattern}: ${text}`));
-    child.stdout?.on('data', look);
-    child.stderr?.on('data', look);
-    // Not 'exit': what it printed last may come after that.
-    child.once('close', gone);
-  });
 }
