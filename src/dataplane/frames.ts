@@ -8,7 +8,7 @@
  *
  * Addresses are four words each (`s0..s3`, `d0..d3`), IPv4 as `::ffff:a.b.c.d`, so that flows and tables know one form.
  */
-import { bytesOf, type Bytes } from '../wire/checksum.js';
+import type { Bytes } from '../wire/checksum.js';
 import { allocColumns, type Alloc, type Columns } from '../tables/memory.js';
 
 /** Checksum of TCP or UDP: as it stands in the packet, neither verified nor ours to touch. */
@@ -108,12 +108,12 @@ export type Frames = FrameColumns & {
 export const FRAME_PHASE = 2;
 
 /**
- * @param pool      memory of the frames
+ * @param b         memory of the frames
  * @param arenaEnd  the arena is `[0, arenaEnd)`; what lies behind is the caller's
  */
 export function createFrames(
   alloc: Alloc,
-  pool: ArrayBufferLike,
+  b: Bytes,
   arenaEnd: number,
   capacity: number,
   pieces: number,
@@ -125,8 +125,8 @@ export function createFrames(
     ...columns,
     count: 0,
     capacity,
-    v: new DataView(pool),
-    b: bytesOf(pool),
+    v: new DataView(b.u8.buffer),
+    b,
     pieceAt: pieceColumns.at,
     pieceLen: pieceColumns.len,
     pieceNext: pieceColumns.next,

@@ -12,6 +12,7 @@ import { FLOOD, FORWARD, REASONS } from '../dataplane/verdict.js';
 import { EVENT_BATCHES, EVENT_EVICTED, EVENT_PASSES } from '../tables/counters.js';
 import type { Alloc } from '../tables/memory.js';
 import { createTables, type Capacities } from '../tables/tables.js';
+import { bytesOf, type Bytes } from '../wire/checksum.js';
 import * as virtioNet from '../wire/virtio-net.js';
 import { createEgress } from './egress.js';
 import { createIngest } from './ingest.js';
@@ -26,8 +27,10 @@ export interface Driver {
 export interface HostOptions {
   /** Memory of the tables; the main thread may look into it. */
   alloc: Alloc;
-  /** Memory of frames and outbox: nobody else's. Defaults to `alloc`. */
+  /** Memory of the columns of frames and outbox: nobody else's. Defaults to `alloc`. */
   allocFrames?: Alloc;
+  /** Memory of the frames themselves, zeroed, at least so many bytes. Defaults to `allocFrames`. */
+  allocPool?: (bytes: number) => Bytes;
   /** Of all hashes. */
   seed: number;
   driver: Driver;
@@ -73,8 +76,6 @@ const HEADROOM = 16;
 export interface Host {
   readonly dp: Dataplane;
   readonly frames: Frames;
-  /** The pool: arena, scratch and slots. */
-  readonly pool: ArrayBufferLike;
   /** Begin a batch. @param nowMs  milliseconds since the start, as int32 */
   begin(nowMs: number): void;
   /** Where the next frame from a TAP shall be read to (its virtio header first), {@link MAX_TAP_READ} bytes; -1: run first. */
@@ -112,7 +113,8 @@ export function createHost(options: HostOptions): Host {
   // The slot's datagram lies such that the frame in it, behind 8 bytes of VXLAN header, has the frame phase.
   const slotsAt = scratchEnd + 16 + FRAME_PHASE - 8;
   const slotStride = SLOT + 16;
-  const pool = allocFrames((slotsAt + size.slots * slotStride + 64) & ~15);
+  const allocPool = options.allocPool ?? ((bytes: number) => bytesOf(allocFrames(bytes)));
+  const pool = allocPool((slotsAt + size.slots * slotStride + 64) & ~15);
   const frames = createFrames(allocFrames, pool, size.arena, size.frames, size.frames * 4);
   const outbox = createOutbox(allocFrames, size.messages, size.arena, scratchEnd);
 
@@ -149,7 +151,6 @@ export function createHost(options: HostOptions): Host {
   return {
     dp,
     frames,
-    pool,
     begin(nowMs) {
       frames.reset();
       dp.now = nowMs;

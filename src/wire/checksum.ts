@@ -15,13 +15,23 @@ export interface Bytes {
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
+  /** As {@link sum} does, from an even offset: where this memory has a faster way for a long run. */
+  readonly sumLong: ((at: number, len: number) => number) | undefined;
 }
+
+/** From so many bytes on {@link Bytes.sumLong} pays. */
+const LONG = 64;
 
 /** Make the views of a buffer whose length is a multiple of four. */
 export function bytesOf(buffer: ArrayBufferLike): Bytes {
   if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1)
     throw new Error('Cannot run here: podwire needs a little-endian machine');
-  return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
+  return {
+    u8: new Uint8Array(buffer),
+    u16: new Uint16Array(buffer),
+    u32: new Uint32Array(buffer),
+    sumLong: undefined,
+  };
 }
 
 /**
@@ -35,6 +45,7 @@ export function sum(b: Bytes, at: number, len: number): number {
   if (len < 2) return len === 0 ? 0 : b.u8[at]!;
   // From an odd offset on, every byte but the first lies in the other half of its machine word.
   if ((at & 1) !== 0) return b.u8[at]! + swap16(fold(sum(b, at + 1, len - 1)));
+  if (len >= LONG && b.sumLong !== undefined) return b.sumLong(at, len);
   const { u32 } = b;
   let total = 0;
   let p = at;

@@ -5,6 +5,7 @@
  * Pods `a`, `b`, `c` of namespace `default` live here with addresses 10.244.1.2, .3, .4. What comes out is copied at once,
  * cut into datagrams where it goes to the tunnel, and kept until {@link HostBench.take}.
  */
+import { allocPool } from '../../src/agent/packet/pool-memory.js';
 import { FLANNEL_BACKEND_DATA, FLANNEL_PUBLIC_IP } from '../../src/api/types.js';
 import type { ClusterView, Node, Pod } from '../../src/api/types.js';
 import { type OpenPort } from '../../src/compile/compile.js';
@@ -154,6 +155,7 @@ export function createBench(options: BenchOptions = {}): HostBench {
   const host = createHost({
     alloc: options.alloc ?? ((bytes) => new ArrayBuffer(bytes)),
     allocFrames: (bytes) => new ArrayBuffer(bytes),
+    allocPool,
     seed: 1,
     driver,
     tunnelSockets: options.tunnelSockets ?? 4,

@@ -38,6 +38,7 @@ import {
   type ToWorker,
   type WorkerData,
 } from './contract.js';
+import { allocPool } from './pool-memory.js';
 import { TapWriter } from './tap-writer.js';
 import { TunnelReceiver } from './tunnel-receiver.js';
 import { TunnelSender } from './tunnel-sender.js';
@@ -89,6 +90,7 @@ function start(): void {
   const host = createHost({
     alloc: () => data.tables[nextBuffer++]!,
     allocFrames: (bytes) => new ArrayBuffer(bytes),
+    allocPool,
     seed: data.seed,
     driver,
     tunnelSockets: TUNNEL_SOCKETS,
