@@ -27,7 +27,7 @@ import * as ipv4 from '../wire/ipv4.js';
 import * as udp from '../wire/udp.js';
 import * as virtioNet from '../wire/virtio-net.js';
 import * as vxlan from '../wire/vxlan.js';
-import { addPayload, headersLen, sumOf, writeSegment } from './cut.js';
+import { createCutter, headersLen } from './cut.js';
 import type { Driver } from './host.js';
 import { IOVS, MAX_DATAGRAM, MAX_SEGMENTS, type Outbox } from './outbox.js';
 
@@ -50,6 +50,7 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
   /** The message that may still grow: by port (TAP) and by socket (tunnel). */
   const openTap = new Int32Array(ports.capacity).fill(NONE);
   const openTunnel = new Int32Array(sockets).fill(NONE);
+  const cutter = createCutter(frames, outbox);
 
   function flush(): void {
     if (outbox.count === 0) return;
@@ -104,23 +105,6 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
   function storeAny(at: number, value: number): void {
     b.u8[at] = value & 255;
     b.u8[at + 1] = value >>> 8;
-  }
-
-  /** Add segment `i` of a super-frame to a message: its headers at `at`, behind `prefix` bytes, and its payload. */
-  function segment(
-    f: number,
-    m: number,
-    at: number,
-    prefix: number,
-    headers: number,
-    from: number,
-    len: number,
-    i: number,
-  ): void {
-    outbox.add(m, at, prefix + headers);
-    const first = outbox.iovs[m]!;
-    if (len > 0) addPayload(frames, f, headers, from, len, outbox, m);
-    writeSegment(frames, f, at + prefix, headers, from, len, i, sumOf(b, outbox, m, first));
   }
 
   // ---- to a TAP ------------------------------------------------------------------------------------------------
@@ -191,19 +175,19 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
   }
 
   function cutToTap(f: number, port: number): void {
-    const headers = headersLen(frames, f);
+    cutter.begin(f);
+    const { headers, payload } = cutter;
     const size = frames.gsoSize[f]!;
-    const total = frames.len[f]! - headers;
     const prefix = virtioNet.HEADER_LEN;
-    for (let from = 0, i = 0; from < total || i === 0; from += size, i++) {
-      const len = Math.min(size, total - from);
+    for (let from = 0, i = 0; from < payload || i === 0; from += size, i++) {
+      const len = Math.min(size, payload - from);
       makeRoom(prefix + headers);
       const m = outbox.begin(port);
       openTap[port] = NONE;
       const at = outbox.take(prefix + headers, 0);
       const flags = (ports.offload[port]! & OFFLOAD_CSUM) !== 0 ? virtioNet.DATA_VALID : 0;
       virtioNet.write(v, at, flags, 0, 0, 0, 0, 0);
-      segment(f, m, at, prefix, headers, from, len, i);
+      cutter.segment(m, at, prefix, from, len, i);
       outbox.segments[m] = 1;
       outbox.packets[m] = 1;
     }
@@ -299,12 +283,12 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
     const vtep = frames.vtep[f]!;
     const vni = ports.vni[port]!;
     if (frames.gso[f] !== GSO_NONE) {
-      const headers = headersLen(frames, f);
+      cutter.begin(f);
+      const { headers, payload } = cutter;
       const size = frames.gsoSize[f]!;
-      const total = frames.len[f]! - headers;
-      for (let from = 0, i = 0; from < total || i === 0; from += size, i++) {
-        const len = Math.min(size, total - from);
-        const pieces = frames.pieces[f] === 0 ? 2 : 3 + frames.pieces[f]!;
+      const pieces = frames.pieces[f] === 0 ? 2 : 3 + frames.pieces[f]!;
+      for (let from = 0, i = 0; from < payload || i === 0; from += size, i++) {
+        const len = Math.min(size, payload - from);
         const m = datagram(
           port,
           vtep,
@@ -316,7 +300,7 @@ export function createEgress(dp: Dataplane, outbox: Outbox, driver: Driver, sock
         // A segment's IP header lies on a multiple of 4.
         const at = outbox.take(vxlan.HEADER_LEN + headers, 2);
         vxlan.write(v, at, vni);
-        segment(f, m, at, vxlan.HEADER_LEN, headers, from, len, i);
+        cutter.segment(m, at, vxlan.HEADER_LEN, from, len, i);
       }
       return;
     }

@@ -8,10 +8,14 @@
  *
  * Not here: options are carried, never read; reassembly.
  */
-import { finish, load, store, sum, swap16, update16, type Bytes } from './checksum.js';
+import { finish, load, store, sum, update16, type Bytes } from './checksum.js';
 
 export const MIN_HEADER_LEN = 20;
 export const MAX_LEN = 65535;
+/** Where these fields lie in the header. */
+export const TOTAL_LEN = 2;
+export const ID = 4;
+export const CHECKSUM = 10;
 
 export const ICMP = 1;
 export const TCP = 6;
@@ -93,14 +97,10 @@ export function setEcn(b: Bytes, l3: number, ecn: number): void {
   store(b, l3 + 10, update16(load(b, l3 + 10), before, load(b, l3)));
 }
 
-/** Set total length and identification, and patch the header checksum. */
-export function setLengthAndId(v: DataView, b: Bytes, l3: number, totalLen: number, id: number): void {
-  let checksum = load(b, l3 + 10);
-  checksum = update16(checksum, load(b, l3 + 2), swap16(totalLen));
-  checksum = update16(checksum, load(b, l3 + 4), swap16(id));
-  v.setUint16(l3 + 2, totalLen);
-  v.setUint16(l3 + 4, id);
-  store(b, l3 + 10, checksum);
+/** Set total length and identification; the header checksum is the caller's. */
+export function setLengthAndId(v: DataView, l3: number, totalLen: number, id: number): void {
+  v.setUint16(l3 + TOTAL_LEN, totalLen);
+  v.setUint16(l3 + ID, id);
 }
 
 /** Write a header of 20 bytes with its checksum. */

@@ -10,7 +10,9 @@
  */
 
 export const MIN_HEADER_LEN = 20;
-/** Where the checksum lies in the header. */
+/** Where these fields lie in the header. */
+export const SEQ = 4;
+export const OFFSET_AND_FLAGS = 12;
 export const CHECKSUM = 16;
 
 export const FIN = 0x01;

@@ -8,7 +8,8 @@
  */
 
 export const HEADER_LEN = 8;
-/** Where the checksum lies in the header. */
+/** Where these fields lie in the header. */
+export const LENGTH = 4;
 export const CHECKSUM = 6;
 
 /** Whether `len` bytes hold the header and as many bytes as it says. */
