@@ -27,7 +27,7 @@ export interface HostRates {
 }
 
 /** Events that are system calls of the worker. */
-const SYSTEM_CALLS = ['waits', 'tapReads', 'tapWrites', 'tunnelReads', 'tunnelWrites'] as const;
+const SYSTEM_CALLS = ['waits', 'tapReads', 'tapWrites', 'tunnelReads', 'tunnelWrites', 'yields'] as const;
 
 const ratio = (a: number, b: number): number => (b === 0 ? 0 : a / b);
 

@@ -35,6 +35,7 @@ export const EVENTS = [
   'spins',
   'tapFrames',
   'tunnelTrains',
+  'yields',
 ] as const;
 export const EVENT_BATCHES = 0;
 export const EVENT_PASSES = 1;
@@ -54,6 +55,8 @@ export const EVENT_SPINS = 11;
 /** Frames that TAPs gave, super-frames counted as one, and what the tunnel's receives gave, trains counted as one. */
 export const EVENT_TAP_FRAMES = 12;
 export const EVENT_TUNNEL_TRAINS = 13;
+/** Times that the worker let others run after much work. */
+export const EVENT_YIELDS = 14;
 
 export function createCounters(alloc: Alloc, ports: number, reasons: number): Counters {
   const doubles = (n: number): Float64Array => new Float64Array(alloc(n * 8));

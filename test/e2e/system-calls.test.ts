@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Readings } from '../../src/agent/packet/readings.js';
 import { needsRoot } from '../lib/netns.js';
 import { Overlay, transfer, within, type Host } from '../lib/overlay.js';
+import { printed, start } from '../lib/spawn.js';
 
 const skip = needsRoot();
 
@@ -38,6 +39,16 @@ t.test('system calls a packet and a super-frame', { skip, timeout: 120_000 }, as
     `pings: ${pings['tapReads']} reads for ${pings['tapFrames']} frames`,
   );
   t.ok(pings['tapWrites']! <= pings['tapFrames']!, 'pings: a write a frame');
+  t.equal(pings['yields'], 0, 'pings: nobody is let run in between');
+
+  const server = start(t, ['ip', 'netns', 'exec', b.netns, 'iperf3', '-s', '--forceflush']);
+  await printed(server, /listening on/);
+  const flood = await count(host, () =>
+    within(a.netns, 'iperf3', '-u', '-b', '0', '-l', '64', '-k', '50000', '-c', b.ip),
+  );
+  t.ok(flood['packets']! > 1_000, `datagrams: ${flood['packets']} packets`);
+  t.ok(flood['tapWrites']! < flood['tapFrames']! / 2, `datagrams: ${flood['tapWrites']} writes`);
+  t.ok(flood['yields']! > 0, `datagrams: others were let run ${flood['yields']} times`);
 
   for (const [where, to] of [
     ['on the same host', b],

@@ -2,9 +2,10 @@
  * Datagrams from the other hosts: up to {@link AT_ONCE} slots in one `recvmmsg`, each slot one datagram or a train of equal ones
  * that the kernel put together (UDP_GRO).
  *
- * A batch ends when nothing waits any more, or when it has {@link ENOUGH_BYTES}: trains fill it with one call. Where the kernel
- * puts nothing together (a NIC without GRO) a call brings a few kilobytes, and several of them make a batch: it is the
- * batch in which segments of a stream are merged, and a super-frame costs a pod as much as a segment.
+ * A batch ends when nothing waits any more, or when it has {@link ENOUGH_BYTES}: trains fill it with one call, which asks for no
+ * more of them than that. Where the kernel puts nothing together (a NIC without GRO) a call brings a few kilobytes, and several
+ * of them make a batch: it is the batch in which segments of a stream are merged, and a super-frame costs a pod as much as a
+ * segment.
  */
 import { recvmmsg } from '../../sys/io.js';
 import {
@@ -34,8 +35,13 @@ const CONTROL = 64;
 const ECN_BITS = 3;
 /** Slots of one call. */
 export const AT_ONCE = 16;
-/** Two of the largest super-frames: more would only leave the cache. */
-const ENOUGH_BYTES = 128 << 10;
+/**
+ * Bytes of a batch, from a TAP or from the tunnel, four of the largest super-frames: with more they would have left the
+ * processor's cache when they are sent, and whom they are for waits longer.
+ */
+export const ENOUGH_BYTES = 256 << 10;
+/** What a datagram or train is expected to bring, at first. */
+const ONE_DATAGRAM = 1500;
 
 export class TunnelReceiver {
   readonly #host: Host;
@@ -65,16 +71,22 @@ export class TunnelReceiver {
 
   /** System calls so far. */
   calls = 0;
+  /** Bytes that a slot has brought of late, on average. */
+  #usualBytes = ONE_DATAGRAM;
 
   /** Receive a batch into the slots and ingest it. @returns datagrams or trains received, or −errno of the first call */
   receive(fd: number, port: number): number {
     let received = 0;
     let bytes = 0;
     while (received < this.#slots && bytes < ENOUGH_BYTES) {
-      const wanted = Math.min(AT_ONCE, this.#slots - received);
+      const missing = Math.ceil((ENOUGH_BYTES - bytes) / this.#usualBytes);
+      const wanted = Math.min(missing, AT_ONCE, this.#slots - received);
       const count = this.#call(fd, received, wanted);
       if (count <= 0) return received > 0 ? received : count;
-      for (let i = received; i < received + count; i++) bytes += this.#ingest(port, i);
+      let came = 0;
+      for (let i = received; i < received + count; i++) came += this.#ingest(port, i);
+      this.#usualBytes = (3 * this.#usualBytes + Math.trunc(came / count)) >> 2;
+      bytes += came;
       received += count;
       if (count < wanted) break;
     }
