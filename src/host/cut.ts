@@ -2,8 +2,8 @@
  * Cut a super-frame into the segments that it stands for, as a NIC with TSO or USO does.
  *
  * Headers are written afresh for each segment, into the scratch; payload is never copied, only pointed at. The checksum is
- * finished: headers of the segment and its payload are summed here, whoever verified the payload before (the sender's
- * kernel, which left it unfinished, or `gro.ts`).
+ * finished: payload is summed here, whoever verified it before (the sender's kernel, which left it unfinished, or `gro.ts`); of
+ * the headers what differs between segments, the rest once a super-frame.
  *
  * TCP: sequence number and IP identification grow, FIN and PSH stay with the last segment, CWR with the first
  * (RFC 9293 §3.8; RFC 3168 §6.1.2). UDP: each segment is a datagram of its own.
@@ -83,16 +83,7 @@ export function createCutter(frames: Frames, outbox: Outbox): Cutter {
     segment(message, at, prefix, from, len, number) {
       const { headers, payload } = this;
       outbox.add(message, at, prefix + headers);
-      let total: number;
-      if (frames.pieces[f] === 0) {
-        const start = frames.l2[f]! + headers + from;
-        if (len > 0) outbox.add(message, start, len);
-        total = sum(b, start, len);
-      } else {
-        const first = outbox.iovs[message]!;
-        addPayload(frames, f, headers, from, len, outbox, message);
-        total = sumOf(b, outbox, message, first);
-      }
+      let total = addPayload(frames, f, headers, from, len, outbox, message);
       const l2 = at + prefix;
       copyHeaders(b, l2, frames.l2[f]!, headers);
       const l3 = l2 + frames.l3[f]! - frames.l2[f]!;
@@ -120,7 +111,7 @@ export function createCutter(frames: Frames, outbox: Outbox): Cutter {
   };
 }
 
-/** Copy headers from an even offset to one: 32 bits at a time where both lie alike, as they do unless a tunnel laid them otherwise. */
+/** Copy headers between even offsets: 32 bits a step where both lie alike, which all do that came from a TAP. */
 function copyHeaders({ u16, u32 }: Bytes, to: number, from: number, len: number): void {
   if (((to ^ from) & 2) !== 0) {
     for (let i = 0; i < len; i += 2) u16[(to + i) >> 1] = u16[(from + i) >> 1]!;
@@ -135,8 +126,28 @@ function copyHeaders({ u16, u32 }: Bytes, to: number, from: number, len: number)
   if (i < len) u16[(to + i) >> 1] = u16[(from + i) >> 1]!;
 }
 
-/** Point a message at payload bytes `[from, from + len)` of a frame, which may lie in several pieces. */
+/** Point a message at payload bytes `[from, from + len)` of a frame. @returns their sum, as if they lay behind an even offset */
 function addPayload(
+  frames: Frames,
+  f: number,
+  headers: number,
+  from: number,
+  len: number,
+  outbox: Outbox,
+  message: number,
+): number {
+  if (frames.pieces[f] !== 0) {
+    const first = outbox.iovs[message]!;
+    addPieces(frames, f, headers, from, len, outbox, message);
+    return sumOf(frames.b, outbox, message, first);
+  }
+  const at = frames.l2[f]! + headers + from;
+  if (len > 0) outbox.add(message, at, len);
+  return sum(frames.b, at, len);
+}
+
+/** The same for a frame whose payload lies in several pieces, without the sum. */
+function addPieces(
   frames: Frames,
   f: number,
   headers: number,
