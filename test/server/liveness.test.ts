@@ -46,6 +46,9 @@ async function startAgent(server: TestServer, name: string) {
   };
 }
 
+/** A broken connection tells at once; the Lease, which tells too, runs out after 40 s. */
+const SOON_MS = 20_000;
+
 const condition = async ({ client }: TestServer, name: string) =>
   (await client.get(NODE, name))?.status?.conditions?.find(({ type }) => type === 'Ready');
 
@@ -80,7 +83,8 @@ t.test('a node whose agent is lost is no longer Ready, and another owns its addr
   await agents.get(first)!.kill();
   const second = await owner((name) => name !== first);
   const took = Date.now() - began;
-  t.ok(took < 2000, `the address moved in ${took} ms`);
+  t.comment(`the address moved in ${took} ms`);
+  t.ok(took < SOON_MS, 'without waiting for the Lease');
   t.match(await condition(server, first), { status: 'Unknown', reason: 'NodeStatusUnknown' });
   t.match(await condition(server, second), { status: 'True' });
 });

@@ -85,9 +85,11 @@ t.test('what happens is told as events, and what happens again counts up', async
   const { call } = server;
   await call('POST', DEPLOYMENTS, deployment(1));
   const events = async (): Promise<Event[]> => (await call('GET', EVENTS)).body.items;
-  await eventually(server, 'the pod is placed', async () =>
-    (await events()).some(({ reason }) => reason === 'Scheduled'),
-  );
+  const told = ['Scheduled', 'ScalingReplicaSet', 'SuccessfulCreate'];
+  await eventually(server, 'the pod is placed, and all is told', async () => {
+    const reasons = (await events()).map(({ reason }) => reason);
+    return told.every((reason) => reasons.includes(reason));
+  });
   const reasons = (await events()).map(({ reason, involvedObject }) => `${involvedObject.kind} ${reason}`);
   t.strictSame(reasons.sort(), [
     'Deployment ScalingReplicaSet',
