@@ -9,7 +9,7 @@ import { needsRoot } from '../lib/netns.js';
 import { CONFORMANCE } from '../lib/root.js';
 import { until } from '../lib/until.js';
 
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 interface Case {
   id: string;

@@ -12,7 +12,7 @@ const bench = (...words: string[]) => runSync([inRoot('scripts/podwire'), 'bench
 
 t.test(
   'a case is measured on both sides, in turn, and nothing is left',
-  { skip, timeout: 120_000 },
+  { skip, timeout: 600_000 },
   async (t) => {
     const short = ['--rounds', '1', '--seconds', '1', '--only', 'same host: requests, p50'];
     const { status, stdout, stderr } = bench(...short, '-o', 'json');

@@ -7,7 +7,7 @@ import { bringUp } from '../lib/lab.js';
 import { needsRoot } from '../lib/netns.js';
 import { printed, runSync, start } from '../lib/spawn.js';
 
-t.setTimeout(300_000); // a whole lab, on a machine that has more to do
+t.setTimeout(600_000); // a whole lab, on a machine that has more to do
 
 const LAB = `
 apiVersion: podwire.dev/v1alpha1

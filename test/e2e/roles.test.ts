@@ -13,7 +13,7 @@ import type { TestScope } from '../lib/scope.js';
 import { start } from '../lib/spawn.js';
 import { until } from '../lib/until.js';
 
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 const kubectls = findKubectls();
 const skip = kubectls.length === 0 && 'there is no kubectl: set KUBECTL_BIN, or install kubernetes-client';

@@ -21,7 +21,7 @@ async function count(host: Host, what: () => unknown): Promise<Record<string, nu
   };
 }
 
-t.test('system calls a packet and a super-frame', { skip, timeout: 120_000 }, async (t) => {
+t.test('system calls a packet and a super-frame', { skip, timeout: 600_000 }, async (t) => {
   const overlay = new Overlay(t);
   const host = await overlay.addHost();
   const other = await overlay.addHost();

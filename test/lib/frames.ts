@@ -48,7 +48,7 @@ export function writeFrame(fd: number, { b, len }: Pick<Frame, 'b' | 'len'>): nu
 }
 
 /** Wait, blocking, until the descriptor has something to read; whether it has within `ms`. */
-export function isReadable(fd: number, ms = 5000): boolean {
+export function isReadable(fd: number, ms = 30_000): boolean {
   const epfd = epoll.createEpoll();
   try {
     epoll.add(epfd, fd, epoll.EPOLLIN, 0);
@@ -64,7 +64,7 @@ export function waitFrame(fd: number, isWanted: (frame: Frame) => boolean): Fram
     const frame = readFrame(fd);
     if (frame !== undefined && isWanted(frame)) return frame;
   }
-  throw new Error('no such frame within five seconds');
+  throw new Error('no such frame within half a minute');
 }
 
 /** Whether a frame is IPv4 of this protocol. */

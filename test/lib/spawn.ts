@@ -42,7 +42,7 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** Run a program to its end, blocking, at most a minute. Status 127: there is no such program. */
+/** Run a program to its end, blocking, at most three minutes. Status 127: there is no such program. */
 export function runSync(
   argv: readonly string[],
   options: { input?: string; env?: NodeJS.ProcessEnv } = {},
@@ -51,7 +51,7 @@ export function runSync(
   const { status, signal, stdout, stderr, error } = spawnSync(command, args, {
     input: options.input ?? '',
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 180_000,
     killSignal: 'SIGKILL',
   });
   if (error !== undefined && status === null && signal === null) throw error;

@@ -26,7 +26,7 @@ const HIERARCHIES = ['/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified', '/sys/f
 
 export interface SystemdHost {
   readonly name: string;
-  /** Run a program there, at most a minute. */
+  /** Run a program there, at most three minutes. */
   run(...argv: string[]): Result;
   /** The same for one that must succeed, in bash. @returns its standard output */
   output(script: string): string;
@@ -154,7 +154,7 @@ function removeCgroup(path: string): void {
   if (!existsSync(path)) return;
   for (const entry of readdirSync(path, { withFileTypes: true }))
     if (entry.isDirectory()) removeCgroup(join(path, entry.name));
-  for (const end = performance.now() + 5_000; performance.now() < end;)
+  for (const end = performance.now() + 60_000; performance.now() < end;)
     try {
       return rmdirSync(path);
     } catch {
