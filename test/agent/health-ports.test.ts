@@ -59,7 +59,15 @@ const makeHost = (t: Test) => {
   const health = openHealthPorts('node1', netns, log);
   t.teardown(() => health.close());
   const ask = async (port: number): Promise<string> => {
-    const curl = ['curl', '-s', '--max-time', '5', '-w', ' %{http_code}', `http://127.0.0.1:${port}/healthz`];
+    const curl = [
+      'curl',
+      '-s',
+      '--max-time',
+      '30',
+      '-w',
+      ' %{http_code}',
+      `http://127.0.0.1:${port}/healthz`,
+    ];
     const { spawn } = await import('node:child_process');
     const child = spawn('ip', ['netns', 'exec', netns, ...curl]);
     let text = '';

@@ -29,8 +29,8 @@ t.test(
     await makeUnderlay(plan);
 
     const [node1] = plan.nodes;
-    output(['ip', 'netns', 'exec', node1!.netns, 'ping', '-c1', '-W2', '198.51.100.2']);
-    output(['ping', '-c1', '-W2', '198.51.100.2']);
+    output(['ip', 'netns', 'exec', node1!.netns, 'ping', '-c1', '-w20', '198.51.100.2']);
+    output(['ping', '-c1', '-w20', '198.51.100.2']);
     const [eth0] = ipJson<{ mtu: number }[]>(['link', 'show', 'dev', 'eth0'], { netns: node1!.netns });
     t.equal(eth0!.mtu, 1400);
     const [route] = ipJson<{ gateway: string }[]>(['route', 'show', 'default'], { netns: node1!.netns });

@@ -141,7 +141,7 @@ t.test('on a host', { skip: needsRoot() }, async (t) => {
       [netns, 'http://127.0.0.1:30080/', `${GATEWAY} > 127.0.0.1:30080`],
       [netns, 'http://127.9.9.9:30000/', `${GATEWAY} > 127.9.9.9:30000`],
     ] as const) {
-      start(t, in_(where, 'curl', '-s', '--max-time', '5', url));
+      start(t, in_(where, 'curl', '-s', '--max-time', '30', url));
       t.equal(ends(waitFrame(fd, (frame) => isIpv4(frame, ipv4.TCP) && ends(frame) === expected)), expected);
     }
   });
@@ -207,7 +207,7 @@ t.test('on a host', { skip: needsRoot() }, async (t) => {
       [netns, HOST],
       [netns, '127.0.0.1'],
     ] as const) {
-      const child = start(t, in_(where, 'curl', '-s', '--max-time', '5', `http://${address}:31000/`));
+      const child = start(t, in_(where, 'curl', '-s', '--max-time', '30', `http://${address}:31000/`));
       let text = '';
       child.stdout!.on('data', (part: Buffer) => (text += part.toString()));
       await until('curl has said all', () => {

@@ -104,8 +104,9 @@ t.test('a terminal is the program’s own, and follows the size of the client’
     type.write('stty size\n');
     return /40 100\r\n/.test(session.stdout());
   });
-  type.write('sleep 1000; echo "got $?"\n');
-  await until('it sleeps', () => processesWith('sleep\x001000') > 0);
+  const nap = `1000.${process.pid}`; // there is no other one like it
+  type.write(`sleep ${nap}; echo "got $?"\n`);
+  await until('it sleeps', () => processesWith(`sleep\x00${nap}`) > 0);
   type.write('\x03');
   type.write('exit 4\n');
   t.match((await session.status).details?.causes, [{ message: '4' }]);

@@ -160,7 +160,7 @@ t.test('clocks that differ are told with both times, before anything is asked fo
   const later = () => Date.now() + 120_000;
   t.match(
     await clockProblem(address, later),
-    /The clocks are 1(19|20|21) s apart: it is \d{4}-.*Z on the server and \d{4}-.*Z on this host/,
+    /The clocks are 1[12]\d s apart: it is \d{4}-.*Z on the server and \d{4}-.*Z on this host/,
   );
   await t.rejects(cluster.joinAs({ token, now: later }), { message: /The clocks are/ });
   t.equal(readIdentity(cluster.path), undefined);

@@ -17,6 +17,14 @@ const CHILD = fileURLToPath(new URL('./agent-child.js', import.meta.url));
 const startAgent = (t: Test, lab: TestLab, pods: Pod[], ...more: string[]): ChildProcess =>
   start(t, [process.execPath, CHILD, JSON.stringify(lab), JSON.stringify(pods), ...more]);
 
+const logOf = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return ''; // nothing was written yet
+  }
+};
+
 const kill9 = async (agent: ChildProcess): Promise<void> => {
   const gone = once(agent, 'exit');
   agent.kill('SIGKILL');
@@ -99,6 +107,9 @@ t.test(
     const agent = startAgent(t, lab, pods);
     await Promise.all(
       pods.map(({ metadata: { name } }) => printed(agent, new RegExp(`^${name} .*"ready":true`, 'm'))),
+    );
+    await until('the first words are in the logs', () =>
+      pods.every(({ metadata: { uid } }) => /up$/m.test(logOf(join(lab.dir, uid!, 'main', '1.log')))),
     );
     await kill9(agent);
     const host = makeHost(t, lab);

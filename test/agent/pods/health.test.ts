@@ -4,7 +4,8 @@ import { attachAddress, deleted, makeHost, makeLab, podOf, skip, until, type Tes
 
 const readyOf = (status: PodStatus | undefined) => status?.conditions?.find(({ type }) => type === 'Ready');
 const mainOf = (host: TestHost, name: string) => host.status(name)?.containerStatuses?.[0];
-const FAST = { periodSeconds: 1, failureThreshold: 1 };
+/** One failure counts, so no look may fail for want of time. */
+const FAST = { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 30 };
 const hasFile = { exec: { command: ['cat', '/tmp/good'] }, ...FAST };
 
 const probed = (name: string, container: Partial<Container>, spec: Partial<PodSpec> = {}): Pod =>
@@ -60,7 +61,9 @@ t.test('what fails its liveness probe is started again, by any policy but Never'
   const host = makeHost(t);
   const container = {
     command: ['sh', '-c', 'trap "exit 0" TERM; touch /tmp/good; sleep 1000 & wait'],
-    livenessProbe: { ...hasFile, initialDelaySeconds: 1 },
+    // Until the file is there for the first time.
+    startupProbe: { ...hasFile, failureThreshold: 60 },
+    livenessProbe: hasFile,
   };
   host.runtime.sync([
     probed('again', container, { restartPolicy: 'OnFailure' }),
@@ -116,7 +119,7 @@ t.test('a pod that is being deleted serves until its preStop hook is done', { sk
   });
   host.runtime.sync([pod]);
   await host.ready('web');
-  host.runtime.sync([deleted(pod, 30)]);
+  host.runtime.sync([deleted(pod, 300)]);
   await until('the hook has begun', async () => (await host.exec('web', 'cat', '/tmp/hook')).status === 0);
   t.match((await host.exec('web', 'curl', '-s', 'http://127.0.0.1/')).stdout, 'pod web');
   t.equal(readyOf(host.status('web'))?.status, 'True', 'who may ask it is the endpoints’ business');

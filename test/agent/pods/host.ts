@@ -51,7 +51,7 @@ export const deleted = (pod: Pod, seconds = 1): Pod => ({
 export async function until<T>(
   what: string,
   condition: () => T | undefined | false | Promise<T | undefined | false>,
-  limitMs = 20_000,
+  limitMs = 60_000,
 ): Promise<T> {
   const limit = performance.now() + limitMs;
   for (;;) {

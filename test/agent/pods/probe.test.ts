@@ -12,7 +12,7 @@ import { bindTcp } from '../../../src/sys/listen.js';
 import { makeNetns } from '../../lib/netns.js';
 import { skip } from './host.js';
 
-const LIMIT = 5;
+const LIMIT = 30;
 
 /** Put a server into a namespace for as long as the test runs. */
 async function serve(t: Test, netns: string, port: number, server: Server): Promise<void> {
@@ -117,7 +117,7 @@ t.test('httpGet: what does not answer is a failure, in the kubelet’s words', {
     80,
     createHttp(() => {}),
   );
-  t.strictSame(await look(get, targetIn(netns), 0.05), {
+  t.strictSame(await look(get, targetIn(netns), 0.5), {
     outcome: 'failure',
     message:
       'Get "http://127.0.0.1:80/": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',

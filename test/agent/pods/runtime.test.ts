@@ -126,10 +126,8 @@ t.test('a command runs, writes its log, and ends with its pod', { skip }, async 
   });
   host.runtime.sync([pod]);
   await host.ready('worker');
-  await until(
-    'its words are in the log',
-    async () => (await host.exec('worker', 'pgrep', '-x', 'sleep')).status === 0,
-  );
+  await until('it sleeps', async () => (await host.exec('worker', 'pgrep', '-x', 'sleep')).status === 0);
+  await until('its words are in the log', async () => (await host.log('worker')) !== '');
   t.equal(await host.log('worker'), `in /srv/made as w-${host.lab}\n`);
   const follower = host.log('worker', { follow: true });
   host.runtime.sync([]);

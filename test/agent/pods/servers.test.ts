@@ -30,7 +30,7 @@ t.test('each image answers in its own way', { skip }, async (t) => {
     'web-1\n',
     'a body is read and forgotten',
   );
-  const udp = ['bash', '-c', 'exec 3<>/dev/udp/127.0.0.1/7000; echo hello >&3; timeout 5 head -n1 <&3'];
+  const udp = ['bash', '-c', 'exec 3<>/dev/udp/127.0.0.1/7000; echo hello >&3; timeout 30 head -n1 <&3'];
   t.equal((await run(['nsenter', `--net=/run/netns/${netns}`, ...udp])).stdout, 'web-1\n');
   await servers.close();
   t.equal(await curl(netns, '127.0.0.1:8080/hostname'), '', 'closed');

@@ -121,7 +121,11 @@ t.test('Services and their slices reach the view', async (t) => {
       ?.endpointSlices.find(({ metadata, endpoints }) => metadata.name.startsWith('web') && endpoints.length),
   );
   t.match(slice.endpoints, [{ addresses: ['10.244.1.2'], nodeName: 'node1' }]);
-  const names = cluster.view()!.services.map(({ metadata }) => metadata.name);
+  // Each kind comes by a watch of its own.
+  const names = await until(() => {
+    const found = cluster.view()!.services.map(({ metadata }) => metadata.name);
+    return found.length >= 3 ? found : undefined;
+  });
   t.strictSame(names.sort(), ['kube-dns', 'kubernetes', 'web']);
 });
 
