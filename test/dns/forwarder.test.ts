@@ -123,11 +123,12 @@ t.test('the next upstream is asked when one is silent, and the silent one no mor
         },
       },
     ],
-    { tryMs: 50, isUncached: true, metrics },
+    { tryMs: 1000, isUncached: true, metrics },
   );
   for (let i = 0; i < 6; i++) t.same(await ask(), ['NOERROR', 'www.example.com. A 192.0.2.2']);
   t.equal(seen[1], 6);
-  t.ok(seen[0]! <= 2, `the silent one was asked ${seen[0]} times`);
+  // It may have been looked at once more, whether it is back: by the clock, not with each question.
+  t.ok(seen[0]! < 6, `the silent one was asked ${seen[0]} times`);
   t.equal(forwarder.state()[1]!.isUp, true);
   t.match(metrics.text(), /coredns_forward_responses_total\{rcode="NOERROR",to="127\.0\.0\.1:\d+"\} 6/);
 });
@@ -140,13 +141,14 @@ t.test(
     const { forwarder, ask } = await setUp(
       t,
       [{ udp: (message, send) => void (isDead || send(reply(message, [address('192.0.2.1')]))) }],
-      { tryMs: 50, totalMs: 300, log: (line) => log.push(line) },
+      { tryMs: 500, totalMs: 1000, log: (line) => log.push(line) },
     );
     t.same(await ask(), ['SERVFAIL']);
     t.equal(forwarder.state()[0]!.isUp, false);
     const start = performance.now();
     for (let i = 0; i < 20; i++) t.same(await ask(`x${i}.example.com`), ['SERVFAIL']);
-    t.ok(performance.now() - start < 1000, 'no waiting for what is known to be dead');
+    // Waiting, each would take half a second at least.
+    t.ok(performance.now() - start < 5000, 'no waiting for what is known to be dead');
     t.same((await ask('cluster.local', 6))[0], 'NOERROR');
     isDead = false;
     await until('the upstream is up', () => forwarder.state()[0]!.isUp);
@@ -156,12 +158,13 @@ t.test(
 );
 
 t.test('nobody listens: no time is lost', async (t) => {
-  const gone = createForwarder({ upstreams: [createUpstream({ address: '127.0.0.1', port: 1 })] });
+  const upstreams = [createUpstream({ address: '127.0.0.1', port: 1 })];
+  const gone = createForwarder({ upstreams, tryMs: 15_000, totalMs: 15_000 });
   t.teardown(() => gone.close());
   const server = await serveNames(t, [], { resolver: gone });
   const start = performance.now();
   t.equal(decode(await askOnce(server.port, query({ name: NAME }))).rcode, 'SERVFAIL');
-  t.ok(performance.now() - start < 1400);
+  t.ok(performance.now() - start < 10_000);
 });
 
 t.test('one question at a time for the same name, whoever asks', async (t) => {
@@ -264,7 +267,7 @@ t.test('an alias of ours and what it leads to', async (t) => {
   const { ask } = await setUp(
     t,
     [{ udp: (message, send) => void (isDead || send(reply(message, [address('192.0.2.1')]))) }],
-    { tryMs: 50, totalMs: 100, isUncached: true },
+    { tryMs: 500, totalMs: 1000, isUncached: true },
     objects,
   );
   const alias = 'out.default.svc.cluster.local. CNAME www.example.com.';
