@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { dispatch } from '../../src/cli/dispatch.js';
@@ -59,7 +59,12 @@ t.test('it serves what files say, sees them change, and says what is wrong with 
     'NOERROR',
     'web.default.svc.cluster.local. A 10.96.0.7',
   ]);
-  writeFileSync(file, service('web', '10.96.0.8') + service('new', '10.96.0.9'));
+  // As editors do: nobody reads half of it.
+  const write = (text: string): void => {
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
+  };
+  write(service('web', '10.96.0.8') + service('new', '10.96.0.9'));
   await until(
     'the new name is there',
     async () => (await ask('new.default.svc.cluster.local'))[0] === 'NOERROR',
@@ -69,7 +74,7 @@ t.test('it serves what files say, sees them change, and says what is wrong with 
     'web.default.svc.cluster.local. A 10.96.0.8',
   ]);
   const wrong = printed(child, /The names stay as they were/);
-  writeFileSync(file, 'kind: [\n');
+  write('kind: [\n');
   t.match(await wrong, /objects\.yaml:\d+: /);
   t.equal((await ask('new.default.svc.cluster.local'))[0], 'NOERROR');
   const text = await (await fetch(metrics)).text();

@@ -1,13 +1,14 @@
 /**
  * Two hosts without a server: `podwire agent --objects` in each, as on VMs, with real pods and real TAPs.
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { inRoot } from '../lib/root.js';
 import { makePair, needsRoot, testName } from '../lib/netns.js';
 import { output, printed, runSync, start } from '../lib/spawn.js';
+import { until } from '../lib/until.js';
 
 const PODWIRE = [process.execPath, inRoot('dist/src/cli/main.js')];
 const LAB = testName('o');
@@ -26,21 +27,17 @@ const pod = (name: string, nodeName: string, image: string) => ({
   spec: { nodeName, containers: [{ name: 'main', image }] },
 });
 
-/** Look, at most for a while, until `isSo` holds. */
-const until = async (isSo: () => boolean): Promise<void> => {
-  for (let looks = 0; !isSo(); looks++) {
-    if (looks === 300) throw new Error('waited too long');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-};
-
 t.test('two hosts from the same file', { skip: needsRoot() }, async (t) => {
   const hosts = makePair(t);
   const run = mkdtempSync(join(tmpdir(), testName('')));
   const env = { PODWIRE_RUN: run };
   const file = join(run, 'objects.json');
   const nodes = [node('vm1', '192.0.2.1'), node('vm2', '192.0.2.2')];
-  const write = (...pods: object[]): void => writeFileSync(file, list([...nodes, ...pods]));
+  // As editors do: nobody reads half of it.
+  const write = (...pods: object[]): void => {
+    writeFileSync(`${file}.new`, list([...nodes, ...pods]));
+    renameSync(`${file}.new`, file);
+  };
   const argv = (i: number, ...more: string[]): string[] => [
     ...PODWIRE,
     ...['agent', '--lab', LAB, '--node', `vm${i + 1}`, '--netns', hosts[i]!],
@@ -61,7 +58,7 @@ t.test('two hosts from the same file', { skip: needsRoot() }, async (t) => {
   const at = (name: string, vm = 'vm1'): string => `${LAB}.${vm}.default.${name}`;
   const inside = (netns: string, ...words: string[]) => runSync(['ip', 'netns', 'exec', netns, ...words]);
   const isReached = (netns: string, address: string): boolean =>
-    inside(netns, 'ping', '-n', '-c', '1', '-W', '1', address).status === 0;
+    inside(netns, 'ping', '-n', '-c', '1', '-W', '5', address).status === 0;
 
   const before = output(['ip', '-n', hosts[0], 'rule']);
   write(pod('client', 'vm1', 'alpine'), pod('near', 'vm1', 'nginx'), pod('web', 'vm2', 'nginx'));
@@ -69,7 +66,7 @@ t.test('two hosts from the same file', { skip: needsRoot() }, async (t) => {
   const [client, near, web] = ['10.244.1.2', '10.244.1.3', '10.244.2.2'];
 
   t.test('pods reach pods on both hosts, and so do the hosts', async (t) => {
-    await until(() => isReached(at('client'), web));
+    await until('the other host’s pod is reached', () => isReached(at('client'), web));
     t.ok(isReached(at('client'), near));
     t.ok(isReached(at('client'), '10.244.1.1'), 'the gateway is the host itself');
     t.ok(isReached(hosts[0], client), 'from the host to its own pod');
@@ -85,9 +82,9 @@ t.test('two hosts from the same file', { skip: needsRoot() }, async (t) => {
       pod('web', 'vm2', 'nginx'),
       pod('zoe', 'vm2', 'alpine'),
     );
-    await until(() => isReached(at('client'), '10.244.2.3'));
+    await until('the new pod is reached', () => isReached(at('client'), '10.244.2.3'));
     write(pod('client', 'vm1', 'alpine'), pod('near', 'vm1', 'nginx'), pod('web', 'vm2', 'nginx'));
-    await until(() => !existsSync(`/run/netns/${at('zoe', 'vm2')}`));
+    await until('its namespace is gone', () => !existsSync(`/run/netns/${at('zoe', 'vm2')}`));
     t.ok(isReached(at('client'), web), 'the others do not notice');
   });
 
@@ -106,7 +103,7 @@ t.test('two hosts from the same file', { skip: needsRoot() }, async (t) => {
     await end;
     t.notOk(isReached(at('client'), web), 'nobody forwards');
     agents[0] = await begin(0);
-    await until(() => isReached(at('client'), web));
+    await until('the other host’s pod is reached', () => isReached(at('client'), web));
     t.equal(inode(), pods, 'the same namespace as before');
   });
 

@@ -55,7 +55,9 @@ t.test(
   'python3-kubernetes creates, lists, patches, watches and deletes',
   { skip: needsPython },
   async (t) => {
-    const { kubeconfig } = await startServer(t);
+    const { kubeconfig, call } = await startServer(t);
+    const rootCa = `/api/v1/namespaces/${namespace}/configmaps/kube-root-ca.crt`;
+    await until('there is one besides ours', async () => (await call('GET', rootCa)).code === 200);
     const child = startPython(
       t,
       kubeconfig,

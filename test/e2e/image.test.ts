@@ -21,6 +21,7 @@ import t from 'tap';
 import { makeNetns, needsRoot, testName } from '../lib/netns.js';
 import { inRoot } from '../lib/root.js';
 import { cleanEnv, output, printed, runSync, start } from '../lib/spawn.js';
+import { until } from '../lib/until.js';
 
 /** What the base has of programs; a Debian has them all, but for what the Dockerfile would install. */
 const PROGRAMS = (
@@ -153,10 +154,10 @@ t.test('the image', { skip: needsRoot() || missing() }, async (t) => {
   t.teardown(() => runSync([...buildah, 'rm', '--all']));
   await printed(agent, /"The agent runs"/);
   const inHost = (...argv: string[]) => runSync(['ip', 'netns', 'exec', netns, ...argv]);
-  const ends = performance.now() + 20_000;
-  let page = '';
-  while (!page && performance.now() < ends)
-    page = inHost('curl', '-s', '--max-time', '2', 'http://10.244.1.3/').stdout;
+  const page = await until(
+    'there is a page',
+    () => inHost('curl', '-s', '--max-time', '2', 'http://10.244.1.3/').stdout || undefined,
+  );
   t.match(page, /This is pod web/, 'the host reaches a pod in the container');
   t.equal(inHost('ping', '-c', '1', '-W', '5', '10.244.1.2').status, 0);
   const reached = output([

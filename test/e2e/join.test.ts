@@ -278,8 +278,8 @@ t.test('hosts join by a token', { skip, timeout: 600_000 }, async (t) => {
     });
     t.match(since(), /The server answers: what it says is in force/);
     t.equal(holderOf('client'), holder);
-    t.ok(pings());
-    t.ok(serves());
+    await hosts.eventually('pods ping all the while', pings, n2.log);
+    await hosts.eventually('the Service answers all the while', serves, n2.log);
   });
 
   t.test('cleaning up leaves who the host is, unless it shall forget', async (t) => {

@@ -25,7 +25,7 @@ for (const offload of ['all', 'tso', 'none'] as const satisfies readonly Offload
       const { sent, received } = await transfer(t, from, to, 20 * MIB);
       t.equal(received, sent, `20 MiB over TCP ${what} arrive byte for byte`);
     }
-    const large = within(a.netns, 'ping', '-n', '-c', '2', '-i', '0.2', '-s', '4000', c.ip);
+    const large = within(a.netns, 'ping', '-n', '-c', '2', '-i', '0.2', '-w', '20', '-s', '4000', c.ip);
     t.match(large.stdout, /2 received/, 'a ping in fragments comes back');
     await overlay.hosts[0]!.close!();
     await overlay.hosts[1]!.close!();
@@ -54,30 +54,30 @@ t.test('the router says what is wrong', { skip }, async (t) => {
   const two = await overlay.addHost();
   const a = await overlay.addPod(one);
   const c = await overlay.addPod(two);
-  const trace = within(a.netns, 'traceroute', '-n', '-q', '1', '-w', '2', c.ip);
+  const trace = within(a.netns, 'traceroute', '-n', '-q', '1', '-w', '10', c.ip);
   t.match(
     trace.stdout,
     /1 {2}10\.244\.1\.254 .*\n 2 {2}10\.244\.2\.254 .*\n 3 {2}10\.244\.2\.2 /,
     'traceroute shows both routers',
   );
   t.match(
-    within(a.netns, 'ping', '-n', '-c', '1', '-W', '2', '10.244.2.77').stdout,
+    within(a.netns, 'ping', '-n', '-c', '1', '-W', '20', '10.244.2.77').stdout,
     /From 10\.244\.2\.254 .*Destination Host Unreachable/,
     'no such pod',
   );
   t.match(
-    within(a.netns, 'ping', '-n', '-c', '1', '-W', '2', '10.244.99.1').stdout,
+    within(a.netns, 'ping', '-n', '-c', '1', '-W', '20', '10.244.99.1').stdout,
     /From 10\.244\.1\.254 .*Destination Host Unreachable/,
     'no such node',
   );
   t.match(
-    within(a.netns, 'ping', '-n', '-c', '1', '-W', '2', '10.96.0.9').stdout,
+    within(a.netns, 'ping', '-n', '-c', '1', '-W', '20', '10.96.0.9').stdout,
     /From 10\.244\.1\.254 .*Destination Port Unreachable/,
     'no such Service',
   );
   within(a.netns, 'ip', 'link', 'set', 'eth0', 'mtu', '1500');
   t.match(
-    within(a.netns, 'ping', '-n', '-c', '1', '-W', '2', '-M', 'do', '-s', '1440', c.ip).stdout,
+    within(a.netns, 'ping', '-n', '-c', '1', '-W', '20', '-M', 'do', '-s', '1440', c.ip).stdout,
     /From 10\.244\.1\.254 .*Frag needed and DF set \(mtu = 1450\)/,
     'too big',
   );

@@ -13,7 +13,7 @@ import { inRoot } from '../lib/root.js';
 import { printed, runSync, start } from '../lib/spawn.js';
 import { until } from '../lib/until.js';
 
-t.setTimeout(300_000); // a whole lab, on a machine that has more to do
+t.setTimeout(600_000); // a whole lab, on a machine that has more to do
 
 const OBJECTS = `
 apiVersion: v1
@@ -39,8 +39,11 @@ spec:
 const WEB = '10.96.1.1';
 const PEER = '10.96.1.2';
 const FOUND = '192.0.2.53';
-/** From the death of a load balancer's owner to the third announcement of the next one. */
-const FAILOVER_MS = 2000;
+/**
+ * From the death of a load balancer's owner to the third announcement of the next one, where a second is usual: a broken
+ * connection tells of it, long before the Lease runs out after 40 s.
+ */
+const FAILOVER_MS = 20_000;
 
 interface Balanced {
   readonly metadata: { readonly annotations?: Record<string, string> };
@@ -63,7 +66,7 @@ t.test('Services in a lab', { skip: needsRoot() }, async (t) => {
   const [node1, node2] = lab.status().nodes.map(({ address }) => address) as [string, string];
   const balancer = addressOf(balanced(lab))!;
 
-  const curl = ['curl', '-s', '-m', '2'];
+  const curl = ['curl', '-s', '-m', '5'];
   const fromPod = (url: string): string => lab.podwire('exec', 'client', '--', ...curl, url).stdout;
   const fromHost =
     (node: string) =>
@@ -201,7 +204,7 @@ t.test('Services in a lab', { skip: needsRoot() }, async (t) => {
     await frames.until('three announcements', isAnnouncement, from);
     const took = performance.now() - began;
     t.comment(`three announcements after ${Math.round(took)} ms`);
-    t.ok(took < FAILOVER_MS, `${Math.round(took)} ms`);
+    t.ok(took < FAILOVER_MS, 'without waiting for the Lease');
     t.equal(ownerOf(balanced(lab)), next!.name);
     const [, own] = /link\/ether (\S+)/.exec(
       runSync(['ip', '-n', `${lab.name}.${next!.name}`, 'link', 'show', 'eth0']).stdout,

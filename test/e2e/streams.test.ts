@@ -13,8 +13,9 @@ import { needsRoot } from '../lib/netns.js';
 import { needsPython, startPython } from '../lib/python.js';
 import { inRoot } from '../lib/root.js';
 import { printed, runSync, start } from '../lib/spawn.js';
+import { until } from '../lib/until.js';
 
-t.setTimeout(300_000); // a whole lab, on a machine that has more to do
+t.setTimeout(600_000); // a whole lab, on a machine that has more to do
 const lab = `pwt-${process.pid}s`;
 const run = mkdtempSync(join(tmpdir(), `${lab}-`));
 const found = findKubectls();
@@ -90,7 +91,7 @@ t.test('streams by kubectl', { skip }, async (t) => {
       const pod = `log-${name}`;
       const script = 'while ! [ -e /tmp/go ]; do echo tick; sleep 0.1; done; echo last';
       k('run', pod, '--image=busybox', '--restart=Never', '--', 'sh', '-c', script);
-      k('wait', `pod/${pod}`, '--for=condition=Ready', '--timeout=30s');
+      k('wait', `pod/${pod}`, '--for=condition=Ready', '--timeout=120s');
       const child = start(t, [kubectl, 'logs', '-f', '--timestamps', '--since=1m', pod], { env });
       await printed(child, /\.\d{9}Z tick\n/);
       t.equal(k('exec', pod, '--', 'touch', '/tmp/go').status, 0);
@@ -111,7 +112,12 @@ t.test('streams by kubectl', { skip }, async (t) => {
         });
         t.match(said, { status: 0, stdout: /^web-1\n[^]*This is pod web-1/m, stderr: /^no$/m });
         const path = `{.status.ephemeralContainerStatuses[?(@.name=="${dbg}")].state.terminated.exitCode}`;
-        t.equal(k('get', 'pod', 'web-1', '-o', `jsonpath=${path}`).stdout, '4');
+        // kubectl ends with the stream, the agent reports behind it.
+        const code = await until('its end is told', () => {
+          const { stdout } = k('get', 'pod', 'web-1', '-o', `jsonpath=${path}`);
+          return stdout === '' ? undefined : stdout;
+        });
+        t.equal(code, '4');
         t.match(k('logs', 'web-1', '-c', dbg).stdout, 'web-1\n');
         const tty = `${kubectl} debug -it web-1 -c ${dbg}t --image=busybox -- sh -c 'read x; tty; echo got $x'`;
         const typed = runSync(['script', '-qefc', tty, '/dev/null'], { env, input: 'a\n' });
@@ -120,7 +126,7 @@ t.test('streams by kubectl', { skip }, async (t) => {
         t.match(k('debug', 'web-1', '--image=busybox', `--copy-to=${copy}`, '--', 'sleep', '300'), {
           status: 0,
         });
-        t.match(k('wait', `pod/${copy}`, '--for=condition=Ready', '--timeout=60s'), { status: 0 });
+        t.match(k('wait', `pod/${copy}`, '--for=condition=Ready', '--timeout=120s'), { status: 0 });
         const volumes = '{.spec.volumes[*].name}';
         t.equal(
           k('get', 'pod', copy, '-o', `jsonpath=${volumes}`).stdout,

@@ -90,7 +90,9 @@ t.test('a host with systemd', { skip: needsRoot() || needsSystemd() || noProgram
     '',
   );
   t.equal(host.output('stat -c %a /etc/podwire /etc/podwire/agent.env'), '700\n600\n');
-  t.match(host.output('journalctl -u podwire-agent -o cat'), /^\{"level":30,.*"The agent runs"\}$/m);
+  // The journal gets what is printed a moment later.
+  const journal = (): string => host.output('journalctl -u podwire-agent -o cat');
+  await until('its words are in the journal', () => /^\{"level":30,.*"The agent runs"\}$/m.test(journal()));
   t.match(host.output('ip netns'), /host\.vm1\.default\.client/, 'everybody sees the names of pods');
 
   const status = (): string =>
@@ -103,7 +105,7 @@ t.test('a host with systemd', { skip: needsRoot() || needsSystemd() || noProgram
   // A connection that says a line after each of what follows.
   host.output(
     `mkfifo /root/in; podwire exec client -- nc ${podAddress('server')} 7000 <>/root/in >/root/out 2>/root/err & ` +
-      'for i in $(seq 100); do ss -N host.vm1.default.client -tn | grep -q :7000 && exit 0; sleep 0.1; done; exit 1',
+      'for i in $(seq 600); do ss -N host.vm1.default.client -tn | grep -q :7000 && exit 0; sleep 0.1; done; exit 1',
   );
   const isAnswered = (line: string): Promise<true> =>
     until(`the connection says "${line}"`, () => host.output('cat /root/out').includes(line) || undefined);

@@ -95,14 +95,17 @@ export const RESTART: Record<string, LabDriver> = {
         '1',
         `http://${node.address}:${nodePort}/`,
       ]).status === 0;
-    t.ok(ask());
-    // Rules that lead NodePorts to the router, and its route: what a flush of a proxy's rules takes.
-    for (;;) {
-      const { status } = runSync(['ip', '-n', `${lab.name}.node1`, 'rule', 'del', 'pref', '10']);
-      if (status !== 0) break;
-    }
-    output(['ip', '-n', `${lab.name}.node1`, 'route', 'flush', 'table', '100']);
-    t.notOk(ask(), 'without them nobody answers');
+    await until('the NodePort answers', ask);
+    // Rules that lead NodePorts to the router, and its route: what a flush of a proxy's rules takes. Its agent may put them
+    // back before anybody has looked.
+    await until('without them nobody answers', () => {
+      for (;;) {
+        const { status } = runSync(['ip', '-n', `${lab.name}.node1`, 'rule', 'del', 'pref', '10']);
+        if (status !== 0) break;
+      }
+      output(['ip', '-n', `${lab.name}.node1`, 'route', 'flush', 'table', '100']);
+      return !ask();
+    });
     await until('they are there again', ask);
     await allAnswer(t, lab, 'svc3');
   },
