@@ -6,6 +6,7 @@
  * Rows name each other by ids that live as long as the key does; {@link Ids} gives them out.
  */
 import { STATIC_NAMES, type StaticName } from '../tables/tables.js';
+import { FreeIds } from './free-ids.js';
 
 /** Key → words of the row, in the order of the table's columns. */
 export type TableImage = Map<string, Int32Array>;
@@ -97,13 +98,14 @@ class IdSpace {
   readonly #capacity: number;
   readonly #byKey = new Map<string, { id: number; serial: number }>();
   readonly #byId: string[] = [''];
-  /** No id below this one is free. */
-  #lowest = 1;
+  readonly #free: FreeIds;
   #serial = 0;
 
   constructor(name: StaticName, capacity: number) {
     this.#name = name;
     this.#capacity = capacity;
+    this.#free = new FreeIds(capacity);
+    this.#free.take(0);
   }
 
   of(key: string): number {
@@ -127,7 +129,7 @@ class IdSpace {
     if (entry === undefined) return;
     this.#byKey.delete(key);
     this.#byId[entry.id] = '';
-    this.#lowest = Math.min(this.#lowest, entry.id);
+    this.#free.free(entry.id);
   }
 
   keys(): IterableIterator<string> {
@@ -136,17 +138,18 @@ class IdSpace {
 
   /** The lowest ids in a row that are free. */
   #take(keys: readonly string[]): number {
-    while (this.#byId[this.#lowest]) this.#lowest++;
-    let first = this.#lowest;
-    for (let n = 0; n < keys.length;) {
-      if (this.#byId[first + n]) {
-        first += n + 1;
-        n = 0;
-      } else n++;
+    let first = this.#free.next(1);
+    for (let n = 1; n < keys.length && first + keys.length <= this.#capacity;) {
+      if (this.#free.isFree(first + n)) n++;
+      else {
+        first = this.#free.next(first + n + 1);
+        n = 1;
+      }
     }
     if (first + keys.length > this.#capacity)
       throw new RangeError(`Cannot add "${keys[0]}": table ${this.#name} holds ${this.#capacity - 1} rows`);
     for (const [i, key] of keys.entries()) {
+      this.#free.take(first + i);
       this.#byId[first + i] = key;
       this.#byKey.set(key, { id: first + i, serial: ++this.#serial });
     }
