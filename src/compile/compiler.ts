@@ -41,7 +41,10 @@ export class Compiler {
     pods: new TrackedObjects<Pod>(),
   };
   readonly #services = new Map<string, Service>();
-  /** Of each Service, by the slice's name. */
+  /**
+   * Of each Service, by the slice's name. A Service without slices is taken out when it is compiled, not before: a slice that is replaced goes
+   * and comes, and a key of a large map that does so over and over leaves a chain of holes to walk.
+   */
   readonly #slices = new Map<string, Map<string, EndpointSlice>>();
   /** Pods of our node. */
   readonly #own = new Map<string, Pod>();
@@ -122,7 +125,7 @@ export class Compiler {
       const key = `${slice.metadata.namespace}/${name}`;
       const own = this.#slices.get(key) ?? new Map<string, EndpointSlice>();
       if (by === 1) this.#slices.set(key, own.set(slice.metadata.name, slice));
-      else if (own.delete(slice.metadata.name) && own.size === 0) this.#slices.delete(key);
+      else own.delete(slice.metadata.name);
       this.#dirty.add(key);
     });
     pods.sync(view.pods, (pod, by) => {
@@ -154,6 +157,7 @@ export class Compiler {
   }
 
   #service(around: Surroundings, key: string): Part {
+    if (this.#slices.get(key)?.size === 0) this.#slices.delete(key);
     const service = this.#services.get(key);
     if (!service) return NO_ROWS;
     this.compiled++;
