@@ -1,10 +1,12 @@
 /**
  * A program: `serve PORT` accepts connections and lets the client end them; `connect ADDRESS PORT SECONDS` opens one after the
- * other and prints how many a second, and the median time of one in microseconds. Ended by resets, so that no port waits.
+ * other and prints how many a second, the median time of one in microseconds, and how many hung. Ended by resets, so that no port
+ * waits.
  */
 import { connect, createServer } from 'node:net';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { median } from './case.js';
 
 /** The compiled program. */
 export const CONNECTIONS = fileURLToPath(import.meta.url);
@@ -12,6 +14,20 @@ export const CONNECTIONS = fileURLToPath(import.meta.url);
 export interface Connections {
   readonly perSecond: number;
   readonly medianUs: number;
+  /** That took so long that a packet of theirs must have been lost: what is per second says nothing then. */
+  readonly hung: number;
+}
+
+/** A SYN without an answer is sent again after a second (RFC 6298); nothing else takes nearly as long. */
+const HUNG_MS = 900;
+
+/** What came of connections that took these times. */
+export function summarize(timesMs: readonly number[], elapsedMs: number): Connections {
+  return {
+    perSecond: (timesMs.length / elapsedMs) * 1000,
+    medianUs: median(timesMs) * 1000,
+    hung: timesMs.filter((time) => time > HUNG_MS).length,
+  };
 }
 
 const open = (host: string, port: number): Promise<number> =>
@@ -36,13 +52,7 @@ async function main([what, ...words]: readonly string[]): Promise<void> {
   const began = performance.now();
   const end = began + Number(seconds) * 1000;
   while (performance.now() < end) times.push(await open(host!, Number(port)));
-  const elapsed = (performance.now() - began) / 1000;
-  times.sort((a, b) => a - b);
-  const said: Connections = {
-    perSecond: times.length / elapsed,
-    medianUs: times[times.length >> 1]! * 1000,
-  };
-  console.log(JSON.stringify(said));
+  console.log(JSON.stringify(summarize(times, performance.now() - began)));
 }
 
 if (process.argv[1] === CONNECTIONS) await main(process.argv.slice(2));

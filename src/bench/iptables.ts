@@ -43,16 +43,17 @@ const dispatch = ({ vip }: Pair, { port }: Pair['ports'][number], id: string): s
 const nodePorts = (_: Pair, { nodePort }: Pair['ports'][number], id: string): string =>
   nodePort === undefined ? '' : `-A KUBE-NODEPORTS -p tcp -m tcp --dport ${nodePort} -j KUBE-EXT-${id}\n`;
 
-/** All rules anew. @returns false when they could not be loaded within {@link LOAD_SECONDS} */
-export async function loadServices(netns: string, pairs: readonly Pair[]): Promise<boolean> {
-  await clear(netns);
-  const text = [
+/** All rules, for iptables-restore. */
+export const natTable = (pairs: readonly Pair[]): string =>
+  [
     '*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n',
     ':KUBE-SERVICES - [0:0]\n:KUBE-NODEPORTS - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n:KUBE-POSTROUTING - [0:0]\n',
     ...chains(pairs, declare),
     '-A PREROUTING -j KUBE-SERVICES\n-A OUTPUT -j KUBE-SERVICES\n-A POSTROUTING -j KUBE-POSTROUTING\n',
     '-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n',
     '-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN\n',
+    // The VXLAN packet around it inherits the mark: its port would be changed too, and its checksum made wrong.
+    '-A KUBE-POSTROUTING -j MARK --xor-mark 0x4000\n',
     '-A KUBE-POSTROUTING -j MASQUERADE --random-fully\n',
     ...chains(pairs, dispatch),
     // The last rule of its chain, as kube-proxy has it.
@@ -60,8 +61,12 @@ export async function loadServices(netns: string, pairs: readonly Pair[]): Promi
     ...chains(pairs, nodePorts),
     ...chains(pairs, rules),
     'COMMIT\n',
-  ];
-  return restore(netns, text.join(''));
+  ].join('');
+
+/** All rules anew. @returns false when they could not be loaded within {@link LOAD_SECONDS} */
+export async function loadServices(netns: string, pairs: readonly Pair[]): Promise<boolean> {
+  await clear(netns);
+  return restore(netns, natTable(pairs));
 }
 
 /** One Service's endpoint is another: its own chains are written anew, as kube-proxy does since 1.28. */
