@@ -2,14 +2,16 @@
  * DNS: names of the cluster asked by dnsperf on loopback, beside dnsmasq and unbound (one thread) that serve the same names; and what a
  * query and a Service cost among many.
  */
+import type { ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatIpv4 } from '../wire/address.js';
 import type { Case, Measured, Options, Topic } from './case.js';
 import { timed } from './cpu.js';
+import { KEPT_MEMORY_FLAGS, keptMemory } from './kept-memory.js';
 import { output, start } from './programs.js';
 import type { Scope } from './scope.js';
 
@@ -38,7 +40,12 @@ async function freePort(): Promise<number> {
 
 interface Served {
   readonly port: number;
-  readonly pid: number;
+  readonly child: ChildProcess;
+}
+
+/** podwire, and the kilobytes that it kept when it had read its names. */
+interface ServedPodwire extends Served {
+  readonly keptKb: number;
 }
 
 /** A server that does not answer after so long is not coming. */
@@ -53,7 +60,7 @@ async function serve(scope: Scope, count: number, argv: (port: number) => string
   for (const end = performance.now() + COMING_MS; ;)
     try {
       await resolver.resolve4(nameOf(count - 1));
-      return { port, pid: child.pid! };
+      return { port, child };
     } catch (error) {
       if (child.exitCode !== null || performance.now() > end)
         throw new Error(`${argv(port)[0]} does not answer on port ${port}: ${(error as Error).message}`);
@@ -61,7 +68,11 @@ async function serve(scope: Scope, count: number, argv: (port: number) => string
     }
 }
 
-function servePodwire(scope: Scope, podwire: readonly string[], count: number): Promise<Served> {
+async function servePodwire(
+  scope: Scope,
+  [node, ...podwire]: readonly string[],
+  count: number,
+): Promise<ServedPodwire> {
   const file = join(scope.folder(), `services-${count}.json`);
   const items = all(count, (i) => ({
     apiVersion: 'v1',
@@ -70,7 +81,11 @@ function servePodwire(scope: Scope, podwire: readonly string[], count: number): 
     spec: { clusterIP: ipOf(i), clusterIPs: [ipOf(i)], ports: [{ name: 'http', port: 80 }] },
   }));
   writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
-  return serve(scope, count, (port) => [...podwire, 'dns', '-f', file, '--listen', `127.0.0.1:${port}`]);
+  const served = await serve(scope, count, (port) => [
+    ...[node!, ...KEPT_MEMORY_FLAGS, ...podwire],
+    ...['dns', '-f', file, '--listen', `127.0.0.1:${port}`],
+  ]);
+  return { ...served, keptKb: (await keptMemory(served.child)) / 1024 };
 }
 
 function serveDnsmasq(scope: Scope): Promise<Served> {
@@ -136,9 +151,6 @@ async function load(scope: Scope, { port }: Served, count: number, seconds: numb
   };
 }
 
-const residentKb = ({ pid }: Served): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-
 async function build(scope: Scope, { seconds, podwire }: Options): Promise<Case[]> {
   const ours = await servePodwire(scope, podwire, NAMES);
   const few = await servePodwire(scope, podwire, FEW);
@@ -169,8 +181,8 @@ async function build(scope: Scope, { seconds, podwire }: Options): Promise<Case[
       unit: 'KB',
       beside: `${NAMES} Services`,
       isLowBetter: true,
-      ours: () => (residentKb(many) - residentKb(few)) / (MANY - FEW),
-      theirs: () => (residentKb(ours) - residentKb(few)) / (NAMES - FEW),
+      ours: () => (many.keptKb - few.keptKb) / (MANY - FEW),
+      theirs: () => (ours.keptKb - few.keptKb) / (NAMES - FEW),
     },
   ];
 }
