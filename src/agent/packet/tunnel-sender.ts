@@ -183,8 +183,12 @@ export class TunnelSender {
     this.#wasTooLarge = false;
     let lost = this.#addOneByOne(outbox, messages[0]!, s) + this.#flush(outbox, s);
     if (!this.#wasTooLarge && socket.gso) {
+      const isFirst = this.#sockets.every(({ gso }) => gso);
       socket.gso = false;
-      this.#notice('The kernel cannot segment UDP on the way out of this NIC: datagrams are sent one by one');
+      if (isFirst)
+        this.#notice(
+          'The kernel cannot segment UDP on the way out of this NIC: datagrams are sent one by one',
+        );
     }
     for (let i = 1; i < messages.length; i++) lost += this.#addMessage(outbox, messages[i]!, s);
     return lost + this.#flush(outbox, s);
