@@ -5,7 +5,16 @@
 import { DNS } from './dns.js';
 import { FORWARDING, WIRES } from './forwarding.js';
 import { SERVICES } from './services.js';
-import type { Case, CpuCost, Measured, Options, Row, Sample, Topic } from './case.js';
+import {
+  InvalidRun,
+  type Case,
+  type CpuCost,
+  type Measured,
+  type Options,
+  type Row,
+  type Sample,
+  type Topic,
+} from './case.js';
 import { openScope } from './scope.js';
 
 export const TOPICS: readonly Topic[] = [FORWARDING, WIRES, SERVICES, DNS];
@@ -67,13 +76,16 @@ export async function runBench(options: BenchOptions, signal: AbortSignal): Prom
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
   });
   aborted.catch(() => undefined);
+  const note = (what: string, error: unknown): void => {
+    failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+    options.say(failures.at(-1)!);
+  };
   const attempt = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await Promise.race([work(), aborted]);
     } catch (error) {
       signal.throwIfAborted();
-      failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
-      options.say(failures.at(-1)!);
+      note(what, error);
       return undefined;
     }
   };
@@ -82,7 +94,7 @@ export async function runBench(options: BenchOptions, signal: AbortSignal): Prom
     try {
       for (const one of (await attempt(topic.name, () => topic.build(scope, options))) ?? []) {
         if (!isWanted(topic, one.name, options.only)) continue;
-        const rounds = await attempt(one.name, () => takeTurns(one, options, signal));
+        const rounds = await attempt(one.name, () => takeTurns(one, options, signal, note));
         if (!rounds) continue;
         results.push(...resultsOf(topic, one, rounds));
         cpu.push(...cpuOf(one, rounds));
@@ -102,18 +114,34 @@ interface Rounds {
 const measured = (sample: Exclude<Sample, undefined>): Measured =>
   typeof sample === 'number' ? { figures: [sample] } : sample;
 
-async function takeTurns(one: Case, { rounds, say }: BenchOptions, signal: AbortSignal): Promise<Rounds> {
+/** A round counts with both sides or not at all: ratios are those of pairs. */
+async function takeTurns(
+  one: Case,
+  { rounds, say }: BenchOptions,
+  signal: AbortSignal,
+  note: (what: string, error: unknown) => void,
+): Promise<Rounds> {
   const taken: Rounds = { ours: [], theirs: [] };
-  for (let round = 1; round <= rounds; round++)
+  for (let round = 1; round <= rounds; round++) {
+    const pair: [side: 'ours' | 'theirs', sample: Sample][] = [];
     for (const side of ['ours', 'theirs'] as const) {
       signal.throwIfAborted();
-      const sample = await one[side]();
-      const who = side === 'ours' ? 'podwire' : one.beside;
-      const figure =
-        sample === undefined ? 'not borne' : `${measured(sample).figures[0]!.toFixed(2)} ${one.unit}`;
-      say(`round ${round}/${rounds}  ${one.name}, ${who}: ${figure}`);
-      if (sample !== undefined) taken[side].push(measured(sample));
+      const what = `round ${round}/${rounds}  ${one.name}, ${side === 'ours' ? 'podwire' : one.beside}`;
+      try {
+        const sample = await one[side]();
+        pair.push([side, sample]);
+        say(
+          `${what}: ${sample === undefined ? 'not borne' : `${measured(sample).figures[0]!.toFixed(2)} ${one.unit}`}`,
+        );
+      } catch (error) {
+        if (!(error instanceof InvalidRun)) throw error;
+        note(what, error);
+      }
     }
+    if (pair.length === 2)
+      for (const [side, sample] of pair) if (sample !== undefined) taken[side].push(measured(sample));
+  }
+  if (taken.ours.length === 0 && taken.theirs.length === 0) throw new Error('no round is valid');
   return taken;
 }
 

@@ -11,6 +11,11 @@ export interface Row {
   readonly isLowBetter?: boolean;
 }
 
+/** A run that says nothing about what is measured. Its round is left out, and said. */
+export class InvalidRun extends Error {
+  override readonly name = 'InvalidRun';
+}
+
 /** A figure; or several, with the processor time they cost; undefined when the machine does not bear it. */
 export type Sample = number | Measured | undefined;
 

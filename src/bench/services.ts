@@ -6,7 +6,7 @@
  */
 import type { EndpointSlice, Service } from '../api/types.js';
 import { formatIpv4 } from '../wire/address.js';
-import { median, type Case, type Measured, type Row, type Topic } from './case.js';
+import { InvalidRun, median, type Case, type Measured, type Row, type Topic } from './case.js';
 import { CONNECTIONS, type Connections } from './connections.js';
 import { changeEndpoint, LOAD_SECONDS, loadServices, type Pair } from './iptables.js';
 import { serviceOf, sliceOf, type NamedPort } from './objects.js';
@@ -171,14 +171,14 @@ class OurServices {
 /**
  * Connections made, used and closed one after the other: how many a second, and the median time of one in microseconds.
  *
- * @throws when one hung: a rate would say how long a second is
+ * @throws InvalidRun when one hung: a rate would say how long a second is
  */
 async function connections(from: PodPlace, to: string, seconds: number, port = ACCEPT): Promise<Measured> {
   const argv = [process.execPath, CONNECTIONS, 'connect', to, String(port), String(seconds)];
   const said = JSON.parse(await output(inside(from.netns, ...argv))) as Connections;
   const { perSecond, medianUs, hung } = said;
   if (hung > 0)
-    throw new Error(`${hung} connections to ${to} hung until a lost packet was sent again: not counted`);
+    throw new InvalidRun(`connections to ${to} hung: a packet was lost, and ${hung} SYNs sent again`);
   return { figures: [perSecond, medianUs] };
 }
 
