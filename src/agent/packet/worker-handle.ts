@@ -33,6 +33,8 @@ const RING_WORDS = 1 << 20;
 const TRANSACTION_WORDS = RING_WORDS / 4;
 /** A worker that takes no update for so long hangs. */
 export const HANG_MS = 2000;
+/** Looks in that time. They are counted, and not the time: while the whole machine stood still, so did the worker. */
+const HANG_LOOKS = 4;
 
 export interface WorkerEvents {
   /** Something a person should know. */
@@ -58,7 +60,7 @@ export class WorkerHandle {
   readonly #watch: NodeJS.Timeout;
   #tid = 0;
   #lastTurn = -1;
-  #quietSinceMs = 0;
+  #quietLooks = 0;
   #isStopping = false;
 
   /** Start a worker; resolves when it takes packets. */
@@ -110,7 +112,7 @@ export class WorkerHandle {
       }),
     );
     process.once('exit', this.#onProcessExit);
-    this.#watch = setInterval(() => this.#lookForHang(), HANG_MS / 4);
+    this.#watch = setInterval(() => this.#lookForHang(), HANG_MS / HANG_LOOKS);
     this.#watch.unref();
   }
 
@@ -192,13 +194,12 @@ export class WorkerHandle {
   /** While updates wait, the worker has to make turns. */
   #lookForHang(): void {
     const turn = Atomics.load(this.#control, TURNS);
-    const now = performance.now();
     if (this.#waiting.size === 0 || turn !== this.#lastTurn) {
       this.#lastTurn = turn;
-      this.#quietSinceMs = now;
+      this.#quietLooks = 0;
       return;
     }
-    if (now - this.#quietSinceMs < HANG_MS) return;
+    if (++this.#quietLooks < HANG_LOOKS) return;
     const reason = `The packet worker took no update for ${HANG_MS / 1000} s`;
     if (this.#events.hung) this.#events.hung(reason);
     else {
