@@ -22,12 +22,21 @@ declare const WebAssembly: {
   Instance: new (module: object, imports: object) => { readonly exports: unknown };
 };
 
-/** Zeroed memory of at least so many bytes. A processor without 128-bit instructions (SSE4.1) gets plain memory. */
+/**
+ * Zeroed memory of at least so many bytes. Plain memory, where the processor has no 128-bit instructions (SSE4.1), or the address
+ * space is bounded (`ulimit -v`): WebAssembly reserves gigabytes of it.
+ */
 export function allocPool(bytes: number): Bytes {
-  if (!WebAssembly.validate(MODULE)) return bytesOf(new ArrayBuffer(bytes));
-  const pages = Math.ceil(bytes / PAGE);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(MODULE), { pool: { memory } });
-  const { sum } = exports as { sum: NonNullable<Bytes['sumLong']> };
-  return { ...bytesOf(memory.buffer), sumLong: sum };
+  const plain = (): Bytes => bytesOf(new ArrayBuffer(bytes));
+  if (!WebAssembly.validate(MODULE)) return plain();
+  try {
+    const pages = Math.ceil(bytes / PAGE);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(MODULE), { pool: { memory } });
+    const { sum } = exports as { sum: NonNullable<Bytes['sumLong']> };
+    return { ...bytesOf(memory.buffer), sumLong: sum };
+  } catch (error) {
+    if (error instanceof RangeError) return plain();
+    throw error;
+  }
 }

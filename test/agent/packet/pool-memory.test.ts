@@ -6,6 +6,7 @@ import { allocPool, MODULE } from '../../../src/agent/packet/pool-memory.js';
 import { bytesOf, fold, sum } from '../../../src/wire/checksum.js';
 import { random } from '../../lib/random.js';
 import { inRoot } from '../../lib/root.js';
+import { output } from '../../lib/spawn.js';
 
 t.test('the bytes are what sum.wat compiles to', async (t) => {
   const { parseWat } = await wabt();
@@ -32,4 +33,13 @@ t.test('long runs sum up to what the loop says', async (t) => {
   t.equal(fold(sum(pool, 2, 65534)), 0xffff, 'the largest sum there is');
   t.equal(fold(sum(pool, 2, 65535)), 0xff);
   t.ok(pool.sumLong!(2, 65535) < 1 << 17);
+});
+
+t.test('where the address space is bounded, there is plain memory', async (t) => {
+  const program = `const { allocPool } = await import(process.argv[1]);
+    const pool = allocPool(80_000);
+    console.log(pool.u8.length, pool.sumLong);`;
+  const module = inRoot('dist/src/agent/packet/pool-memory.js');
+  const argv = [process.execPath, '--input-type=module', '-e', program, module];
+  t.equal(output(['sh', '-c', 'ulimit -v 4000000; exec "$@"', 'sh', ...argv]), '80000 undefined\n');
 });
