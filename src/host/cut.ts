@@ -51,6 +51,42 @@ export function createCutter(frames: Frames, outbox: Outbox): Cutter {
   /** What takes a 16-bit field out of a sum. */
   const without = (at: number): number => 0xffff - load(b, at);
 
+  /** Point a message at payload bytes `[from, from + len)`. @returns their sum, as if they lay behind an even offset */
+  function addPayload(message: number, headers: number, from: number, len: number): number {
+    if (frames.pieces[f] !== 0) {
+      const first = outbox.iovs[message]!;
+      addPieces(message, headers, from, len);
+      return sumOf(b, outbox, message, first);
+    }
+    const at = frames.l2[f]! + headers + from;
+    if (len > 0) outbox.add(message, at, len);
+    return sum(b, at, len);
+  }
+
+  /** The same where the payload lies in several pieces, without the sum. */
+  function addPieces(message: number, headers: number, from: number, len: number): void {
+    const inHead = frames.headLen[f]! - headers;
+    let skip = from;
+    let left = len;
+    if (skip < inHead) {
+      const n = Math.min(inHead - skip, left);
+      outbox.add(message, frames.l2[f]! + headers + skip, n);
+      left -= n;
+      skip = 0;
+    } else skip -= inHead;
+    for (let i = frames.firstPiece[f]!; left > 0; i = frames.pieceNext[i]!) {
+      const pieceLen = frames.pieceLen[i]!;
+      if (skip >= pieceLen) {
+        skip -= pieceLen;
+        continue;
+      }
+      const n = Math.min(pieceLen - skip, left);
+      outbox.add(message, frames.pieceAt[i]! + skip, n);
+      left -= n;
+      skip = 0;
+    }
+  }
+
   return {
     headers: 0,
     payload: 0,
@@ -59,8 +95,8 @@ export function createCutter(frames: Frames, outbox: Outbox): Cutter {
       isTcp = frames.gso[f] === GSO_TCPV4;
       const l3 = frames.l3[f]!;
       const l4 = frames.l4[f]!;
-      const l4HeaderLen = isTcp ? tcp.headerLen(v, l4) : udp.HEADER_LEN;
-      this.headers = l4 - frames.l2[f]! + l4HeaderLen;
+      this.headers = headersLen(frames, f);
+      const l4HeaderLen = this.headers - (l4 - frames.l2[f]!);
       this.payload = frames.len[f]! - this.headers;
       ipSum = fold(
         sum(b, l3, l4 - l3) +
@@ -83,7 +119,7 @@ export function createCutter(frames: Frames, outbox: Outbox): Cutter {
     segment(message, at, prefix, from, len, number) {
       const { headers, payload } = this;
       outbox.add(message, at, prefix + headers);
-      let total = addPayload(frames, f, headers, from, len, outbox, message);
+      let total = addPayload(message, headers, from, len);
       const l2 = at + prefix;
       copyHeaders(b, l2, frames.l2[f]!, headers);
       const l3 = l2 + frames.l3[f]! - frames.l2[f]!;
@@ -124,58 +160,6 @@ function copyHeaders({ u16, u32 }: Bytes, to: number, from: number, len: number)
   }
   for (; i + 4 <= len; i += 4) u32[(to + i) >> 2] = u32[(from + i) >> 2]!;
   if (i < len) u16[(to + i) >> 1] = u16[(from + i) >> 1]!;
-}
-
-/** Point a message at payload bytes `[from, from + len)` of a frame. @returns their sum, as if they lay behind an even offset */
-function addPayload(
-  frames: Frames,
-  f: number,
-  headers: number,
-  from: number,
-  len: number,
-  outbox: Outbox,
-  message: number,
-): number {
-  if (frames.pieces[f] !== 0) {
-    const first = outbox.iovs[message]!;
-    addPieces(frames, f, headers, from, len, outbox, message);
-    return sumOf(frames.b, outbox, message, first);
-  }
-  const at = frames.l2[f]! + headers + from;
-  if (len > 0) outbox.add(message, at, len);
-  return sum(frames.b, at, len);
-}
-
-/** The same for a frame whose payload lies in several pieces, without the sum. */
-function addPieces(
-  frames: Frames,
-  f: number,
-  headers: number,
-  from: number,
-  len: number,
-  outbox: Outbox,
-  message: number,
-): void {
-  const inHead = frames.headLen[f]! - headers;
-  let skip = from;
-  let left = len;
-  if (skip < inHead) {
-    const n = Math.min(inHead - skip, left);
-    outbox.add(message, frames.l2[f]! + headers + skip, n);
-    left -= n;
-    skip = 0;
-  } else skip -= inHead;
-  for (let i = frames.firstPiece[f]!; left > 0; i = frames.pieceNext[i]!) {
-    const pieceLen = frames.pieceLen[i]!;
-    if (skip >= pieceLen) {
-      skip -= pieceLen;
-      continue;
-    }
-    const n = Math.min(pieceLen - skip, left);
-    outbox.add(message, frames.pieceAt[i]! + skip, n);
-    left -= n;
-    skip = 0;
-  }
 }
 
 /** Sum of what a message was pointed at since it had `first` pieces, as if it lay in one piece behind an even offset. */

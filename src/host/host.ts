@@ -54,8 +54,8 @@ export interface BatchSize {
 }
 
 /**
- * Sixteen large super-frames a batch from TAPs: the arena stays within a second-level cache. Of a slot only what is used is in
- * the cache: single datagrams of 1500 bytes fill all of them with 96 KiB.
+ * Room for sixteen large super-frames of all TAPs together; who reads them ends a batch earlier, while it is in the cache. Of a
+ * slot only what is used is in the cache: single datagrams of 1500 bytes fill all of them with 96 KiB.
  */
 export const BATCH: BatchSize = {
   frames: 1024,
