@@ -16,9 +16,8 @@ import { ApiError } from '../api/error.js';
 import { NODE } from '../api/kinds.js';
 import { isReady } from '../api/node.js';
 import { AGENT_ANNOTATION, AGENT_USER, NODE_LOST, type ApiObject, type Node } from '../api/types.js';
-import type { User } from '../api/user.js';
+import { MASTERS, type User } from '../api/user.js';
 import { nodeOf } from '../authorization/node-authorizer.js';
-import { MASTERS } from '../api/user.js';
 import type { Registry } from './registry/registry.js';
 
 const GRACE_MS = 500;

@@ -41,7 +41,7 @@ export function check(v: DataView, l3: number, len: number): boolean {
   if (len < MIN_HEADER_LEN) return false;
   const first = v.getUint8(l3);
   const header = (first & 15) << 2;
-  const total = v.getUint16(l3 + 2);
+  const total = v.getUint16(l3 + TOTAL_LEN);
   return first >>> 4 === 4 && header >= MIN_HEADER_LEN && total >= header && total <= len;
 }
 
@@ -51,8 +51,8 @@ export const tos = (v: DataView, l3: number): number => v.getUint8(l3 + 1);
 /** {@link NOT_ECT}, {@link ECT_1}, {@link ECT_0} or {@link CE}. */
 export const ecn = (v: DataView, l3: number): number => v.getUint8(l3 + 1) & 3;
 /** Bytes of header and payload. */
-export const totalLen = (v: DataView, l3: number): number => v.getUint16(l3 + 2);
-export const id = (v: DataView, l3: number): number => v.getUint16(l3 + 4);
+export const totalLen = (v: DataView, l3: number): number => v.getUint16(l3 + TOTAL_LEN);
+export const id = (v: DataView, l3: number): number => v.getUint16(l3 + ID);
 export const hasDf = (v: DataView, l3: number): boolean => (v.getUint16(l3 + 6) & FLAG_DF) !== 0;
 export const hasMf = (v: DataView, l3: number): boolean => (v.getUint16(l3 + 6) & FLAG_MF) !== 0;
 /** Bytes by which a fragment's payload lies behind the packet's. */
@@ -71,8 +71,8 @@ export const isChecksumRight = (b: Bytes, l3: number): boolean =>
 
 /** Compute the header checksum afresh. */
 export function writeChecksum(b: Bytes, l3: number): void {
-  store(b, l3 + 10, 0);
-  store(b, l3 + 10, finish(sum(b, l3, (b.u8[l3]! & 15) << 2)));
+  store(b, l3 + CHECKSUM, 0);
+  store(b, l3 + CHECKSUM, finish(sum(b, l3, (b.u8[l3]! & 15) << 2)));
 }
 
 /**
@@ -86,7 +86,7 @@ export function decrementTtl(b: Bytes, l3: number): boolean {
   if (ttl <= 1) return false;
   b.u8[l3 + 8] = ttl - 1;
   // TTL is the low byte of a machine-order word whose high byte, the protocol, does not change.
-  store(b, l3 + 10, update16(load(b, l3 + 10), ttl, ttl - 1));
+  store(b, l3 + CHECKSUM, update16(load(b, l3 + CHECKSUM), ttl, ttl - 1));
   return true;
 }
 
@@ -94,7 +94,7 @@ export function decrementTtl(b: Bytes, l3: number): boolean {
 export function setEcn(b: Bytes, l3: number, ecn: number): void {
   const before = load(b, l3);
   b.u8[l3 + 1] = (b.u8[l3 + 1]! & ~3) | ecn;
-  store(b, l3 + 10, update16(load(b, l3 + 10), before, load(b, l3)));
+  store(b, l3 + CHECKSUM, update16(load(b, l3 + CHECKSUM), before, load(b, l3)));
 }
 
 /** Set total length and identification; the header checksum is the caller's. */
@@ -121,8 +121,8 @@ export function write(
 ): void {
   v.setUint8(l3, 0x45);
   v.setUint8(l3 + 1, fields.tos ?? 0);
-  v.setUint16(l3 + 2, fields.totalLen);
-  v.setUint16(l3 + 4, fields.id ?? 0);
+  v.setUint16(l3 + TOTAL_LEN, fields.totalLen);
+  v.setUint16(l3 + ID, fields.id ?? 0);
   v.setUint16(l3 + 6, fields.flags ?? 0);
   v.setUint8(l3 + 8, fields.ttl);
   v.setUint8(l3 + 9, fields.proto);

@@ -34,16 +34,16 @@ export function check(v: DataView, l4: number, len: number): boolean {
 export const srcPort = (v: DataView, l4: number): number => v.getUint16(l4);
 export const dstPort = (v: DataView, l4: number): number => v.getUint16(l4 + 2);
 /** Sequence number, unsigned. */
-export const seq = (v: DataView, l4: number): number => v.getUint32(l4 + 4);
+export const seq = (v: DataView, l4: number): number => v.getUint32(l4 + SEQ);
 export const ack = (v: DataView, l4: number): number => v.getUint32(l4 + 8);
 /** Bytes of the header with its options: 20..60 in a valid header. */
-export const headerLen = (v: DataView, l4: number): number => (v.getUint8(l4 + 12) >>> 4) << 2;
-export const flags = (v: DataView, l4: number): number => v.getUint8(l4 + 13);
+export const headerLen = (v: DataView, l4: number): number => (v.getUint8(l4 + OFFSET_AND_FLAGS) >>> 4) << 2;
+export const flags = (v: DataView, l4: number): number => v.getUint8(l4 + OFFSET_AND_FLAGS + 1);
 
 export function setSeq(v: DataView, l4: number, seq: number): void {
-  v.setUint32(l4 + 4, seq);
+  v.setUint32(l4 + SEQ, seq);
 }
 
 export function setFlags(v: DataView, l4: number, flags: number): void {
-  v.setUint8(l4 + 13, flags);
+  v.setUint8(l4 + OFFSET_AND_FLAGS + 1, flags);
 }
